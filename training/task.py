@@ -1,0 +1,100 @@
+"""What a task fills in: data, recipes, and the words that its package carries.
+
+Owns the dataclasses that the training package hands from step to step. Does not know how any of the steps works.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples: `inputs` [rows, ...] in the dtype that the model takes, `truth` [rows] int64 class indices."""
+
+    inputs: NDArray[Any]
+    truth: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def take(self, index: Any) -> "Rows":  # noqa: ANN401 - whatever indexes an array
+        """The rows that `index` selects, in its order."""
+        return Rows(self.inputs[index], self.truth[index])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The splits of one data set. `source` says where the rows were found, for the report."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    class_indices: Mapping[str, int]
+    source: str
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of their class index."""
+        return sorted(self.class_indices, key=self.class_indices.__getitem__)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What a run may set: `epochs` and `seed` as resolved from flags and recipe; `on_epoch` is told each epoch's end.
+
+    `on_epoch(epoch, epochs, figures)`: `epoch` counts from 1; figures are floats by name (loss, accuracy, val_loss, ...).
+    """
+
+    epochs: int
+    seed: int
+    on_epoch: Callable[[int, int, Mapping[str, float]], None]
+
+
+History = dict[str, list[float]]
+"""A list of one figure an epoch, by name: loss, accuracy, val_loss, val_accuracy as the fit measured them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train a task's model.
+
+    `build` gives a model whose input is raw rows as clients send them (pixels uint8, features float32) and whose output
+    is probabilities, so that what normalises them is in the graph. `fit` trains it in place.
+    """
+
+    name: str
+    summary: str
+    epochs: int
+    batch_rows: int
+    seed: int
+    build: Callable[[Dataset], "keras.Model"]
+    fit: Callable[["keras.Model", Dataset, FitOptions], History]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A learning task: where its rows come from, what its package says of itself, and its recipes.
+
+    `load(data, seed)`: `data` is the folder or file that `--data` named, or None.
+    `preprocessing` and `decision` are those parts of the manifest (protos/manifest.schema.json).
+    """
+
+    name: str
+    title: str
+    input_name: str
+    output_name: str
+    load: Callable[[Path | None, int], Dataset]
+    decision: Mapping[str, Any]
+    preprocessing: Mapping[str, Any]
+    recipes: Mapping[str, Recipe]
+    default_recipe: str
+    course_figure: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
