@@ -5,6 +5,7 @@ Owns the dataclasses that the training package hands from step to step. Does not
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import keras
+
+
+class TrainingError(Exception):
+    """What went wrong, in words for the user: the field or file, what came and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -98,3 +103,23 @@ class Task:
     default_recipe: str
     course_figure: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished training run, as export and report need it.
+
+    `scores` [test rows, classes or 1] float32: Keras' outputs on `dataset.test`. `started` in UTC.
+    """
+
+    task: Task
+    recipe: Recipe
+    dataset: Dataset
+    history: History
+    metrics: dict[str, float]
+    scores: NDArray[np.float32]
+    command: str
+    seed: int
+    epochs: int
+    started: datetime
+    seconds: float
