@@ -1,0 +1,1 @@
+"""Which models exist, in which version and state."""

@@ -1,0 +1,1 @@
+"""The wire: the only part of the server that sees gRPC and protos."""

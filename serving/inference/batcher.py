@@ -1,0 +1,144 @@
+"""Batcher: rows of many callers become one run.
+
+Owns when a run starts: at once if none is under way, else with whatever queued while the last one ran. So a lone caller
+never waits, and under load the batch grows by itself. Knows no model name, no request.
+"""
+
+import asyncio
+import time
+from collections.abc import Hashable
+from concurrent.futures import Executor
+
+import numpy as np
+
+from serving.errors import InvalidInput, ModelNotReady
+from serving.inference.row_queue import RowQueue, Share, Waiting
+from serving.inference.session import Session, SessionError
+from serving.inference.signature import Signature, Tensors
+from serving.metrics import QueueMetrics
+
+Outcome = Tensors | Exception
+
+
+class Batcher:
+    """Wraps a session and has its method, but waits: `await run(inputs)`.
+
+    Lives as long as its version. `executor` has the one thread that runs go to. To be used from one event loop.
+    """
+
+    def __init__(self, session: Session, queue: RowQueue, executor: Executor, metrics: QueueMetrics) -> None:
+        self._session = session
+        self._queue = queue
+        self._executor = executor
+        self._metrics = metrics
+        self._running = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._row_seconds = 0.0
+
+    @property
+    def signature(self) -> Signature:
+        """The session's."""
+        return self._session.signature
+
+    async def run(self, inputs: Tensors, deadline: float = float("inf")) -> Tensors:
+        """All outputs for `inputs`, rows in order. `deadline`: seconds of time.monotonic().
+
+        Raises Overloaded if the queue is full, DeadlineExceeded, ModelNotReady once closed, InvalidInput if the model
+        fails on these rows. Cancelled, its rows not yet running leave the queue.
+        """
+        if self._closed:
+            raise ModelNotReady("this version is being unloaded")
+        rows = self.signature.rows(inputs)
+        waiting = Waiting(
+            inputs, rows, _shape_key(inputs), deadline, time.monotonic(), asyncio.get_running_loop().create_future()
+        )
+        self._queue.put(waiting, retry_after_seconds=self._queue.rows * self._row_seconds)
+        self._idle.clear()
+        self._start_run()
+        try:
+            return await waiting.future
+        finally:
+            if waiting.future.cancelled():
+                self._queue.discard(waiting)
+
+    async def close(self, drain_seconds: float) -> None:
+        """Refuse new rows, answer those that wait for at most `drain_seconds`, then fail the rest."""
+        self._closed = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), drain_seconds)
+        except TimeoutError:
+            self._queue.fail_all(ModelNotReady("this version was unloaded before these rows had their turn"))
+
+    def _start_run(self) -> None:
+        if self._running:
+            return
+        now = time.monotonic()
+        shares = self._queue.take(now)
+        self._metrics.queue_rows.set(self._queue.rows)
+        if not shares:
+            self._idle.set()
+            return
+        self._running = True
+        for share in shares:
+            self._metrics.queue_seconds.observe(now - share.caller.arrived)
+        future = asyncio.get_running_loop().run_in_executor(self._executor, self._compute, shares)
+        future.add_done_callback(lambda done: self._finish_run(shares, done))
+
+    def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]") -> None:
+        self._running = False
+        error = done.exception()
+        outcomes: list[Outcome] = done.result() if error is None else [_as_exception(error)] * len(shares)
+        for share, outcome in zip(shares, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                share.caller.fail(outcome)
+            else:
+                share.caller.deliver(outcome, share.rows)
+        self._start_run()
+
+    def _compute(self, shares: list[Share]) -> list[Outcome]:
+        """In the executor's thread: run the shares together; if that fails, halve them until the fault is alone."""
+        started = time.perf_counter()
+        try:
+            outputs = self._session.run(_joined(shares))
+        except SessionError as error:
+            if len(shares) == 1:
+                return [InvalidInput(str(error))]
+            self._metrics.split_failures.inc()
+            middle = len(shares) // 2
+            return self._compute(shares[:middle]) + self._compute(shares[middle:])
+        seconds = time.perf_counter() - started
+        rows = sum(share.rows for share in shares)
+        self._row_seconds = seconds / max(rows, 1)
+        self._metrics.run_seconds.observe(seconds)
+        self._metrics.batch_rows.observe(rows)
+        self._metrics.rows.inc(rows)
+        return list(_divided(outputs, shares))
+
+
+def _shape_key(inputs: Tensors) -> Hashable:
+    """What must be equal for rows to share a run: every dimension but rows."""
+    return tuple(array.shape[1:] for array in inputs.values())
+
+
+def _joined(shares: list[Share]) -> Tensors:
+    if len(shares) == 1:
+        return shares[0].inputs
+    parts = [share.inputs for share in shares]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _divided(outputs: Tensors, shares: list[Share]) -> list[Outcome]:
+    if len(shares) == 1:
+        return [outputs]
+    pieces: list[Outcome] = []
+    start = 0
+    for share in shares:
+        pieces.append({name: array[start : start + share.rows] for name, array in outputs.items()})
+        start += share.rows
+    return pieces
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RuntimeError(f"the run was ended by {type(error).__name__}")

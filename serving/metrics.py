@@ -1,0 +1,156 @@
+"""Every Prometheus metric: name, help, unit, buckets.
+
+Owns the registry, and children cached for the request path: looking a child up by its labels on each call costs more
+than the observation. Does not know where the figures come from.
+
+Label values are bounded: `model` and `version` are those of versions that were loaded, else "" (a caller's wrong name
+never becomes one); `method`, `code` and `reason` come from fixed sets.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version as distribution_version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+LATENCY_BUCKETS_SECONDS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+LOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+MODEL_STATES = ("LOADING", "READY", "UNLOADING", "FAILED")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMetrics:
+    """What the batcher of one version observes. Queue and run times in seconds."""
+
+    queue_seconds: Histogram
+    run_seconds: Histogram
+    batch_rows: Histogram
+    queue_rows: Gauge
+    rows: Counter
+    split_failures: Counter
+
+
+class Metrics:
+    """The metrics of one process, on a registry of their own."""
+
+    def __init__(self) -> None:
+        # The time at which each series began doubles the scrape and tells nobody anything.
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        model = ("model", "version")
+        self._request_seconds = self._histogram(
+            "signet_request_seconds",
+            "Time from a request's bytes to its answer's bytes, whatever the outcome, in seconds.",
+            (*model, "method", "code"),
+            LATENCY_BUCKETS_SECONDS,
+        )
+        self.requests_in_flight = Gauge(
+            "signet_requests_in_flight", "Requests being worked on.", registry=self.registry
+        )
+        self._refusals = self._counter(
+            "signet_refusals", "Requests refused before a run, by reason.", (*model, "reason")
+        )
+        self._queue_seconds = self._histogram(
+            "signet_queue_seconds",
+            "Time that rows waited for their run, in seconds.",
+            model,
+            LATENCY_BUCKETS_SECONDS,
+        )
+        self._run_seconds = self._histogram(
+            "signet_run_seconds", "Time of one onnxruntime run, in seconds.", model, LATENCY_BUCKETS_SECONDS
+        )
+        self._batch_rows = self._histogram("signet_batch_rows", "Rows in one onnxruntime run.", model, ROWS_BUCKETS)
+        self._queue_rows = self._gauge("signet_queue_rows", "Rows waiting for a run.", model)
+        self._rows = self._counter("signet_rows", "Rows answered.", model)
+        self._split_failures = self._counter(
+            "signet_split_runs", "Runs that failed and were split to find the rows at fault.", model
+        )
+        self._predictions = self._counter(
+            "signet_predictions", "Rows answered by the label decided for.", (*model, "label")
+        )
+        self._model_state = self._gauge(
+            "signet_model_state", "1 for the state that a version is in.", (*model, "state")
+        )
+        self._load_seconds = self._histogram(
+            "signet_load_seconds",
+            "Time to load a version, its checks and warm-up included, in seconds.",
+            ("model",),
+            LOAD_BUCKETS_SECONDS,
+        )
+        self._model_provider = self._gauge(
+            "signet_model_provider",
+            "1 for the onnxruntime execution provider of a READY version.",
+            (*model, "provider"),
+        )
+        self._intra_op_threads = self._gauge(
+            "signet_model_intra_op_threads", "Threads that one run of a READY version may use.", model
+        )
+        build = Info("signet_build", "Version of the server.", registry=self.registry)
+        build.info({"version": distribution_version("signet")})
+        self._request_children: dict[tuple[str, str, str, str], Histogram] = {}
+        self._prediction_children: dict[tuple[str, str], dict[str, Counter]] = {}
+
+    def observe_request(self, model: str, version: str, method: str, code: str, seconds: float) -> None:
+        """Count one finished request."""
+        key = (model, version, method, code)
+        child = self._request_children.get(key)
+        if child is None:
+            child = self._request_children[key] = self._request_seconds.labels(*key)
+        child.observe(seconds)
+
+    def count_refusal(self, model: str, version: str, reason: str) -> None:
+        """Count a request that was refused."""
+        self._refusals.labels(model, version, reason).inc()
+
+    def count_predictions(self, model: str, version: str, rows_by_label: dict[str, int]) -> None:
+        """Count answered rows by their label."""
+        children = self._prediction_children.setdefault((model, version), {})
+        for label, rows in rows_by_label.items():
+            child = children.get(label)
+            if child is None:
+                child = children[label] = self._predictions.labels(model, version, label)
+            child.inc(rows)
+
+    def queue(self, model: str, version: str) -> QueueMetrics:
+        """The children for the batcher of one version."""
+        return QueueMetrics(
+            queue_seconds=self._queue_seconds.labels(model, version),
+            run_seconds=self._run_seconds.labels(model, version),
+            batch_rows=self._batch_rows.labels(model, version),
+            queue_rows=self._queue_rows.labels(model, version),
+            rows=self._rows.labels(model, version),
+            split_failures=self._split_failures.labels(model, version),
+        )
+
+    def set_state(self, model: str, version: str, state: str) -> None:
+        """Show the state of a version; GONE removes its gauges."""
+        for name in MODEL_STATES:
+            if state == "GONE":
+                self._model_state.remove(model, version, name)
+            else:
+                self._model_state.labels(model, version, name).set(name == state)
+        if state == "GONE":
+            for gauge in (self._model_provider, self._intra_op_threads, self._queue_rows):
+                gauge.remove_by_labels({"model": model, "version": version})
+
+    def observe_load(self, model: str, version: str, seconds: float, provider: str, intra_op_threads: int) -> None:
+        """Show how a version was loaded."""
+        self._load_seconds.labels(model).observe(seconds)
+        self._model_provider.labels(model, version, provider).set(1)
+        self._intra_op_threads.labels(model, version).set(intra_op_threads)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)

@@ -1,0 +1,159 @@
+"""A version's folder → ServedModel, or the reason why not.
+
+Owns the order of the checks: manifest, checksums, session, signature, golden outputs, labels, proof of batching,
+warm-up. Does not know other models, nor states.
+"""
+
+import hashlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.errors import ModelBroken
+from serving.inference.batchable import PROOF_ROWS, made_up_rows, unbatched_reason
+from serving.inference.batcher import Batcher
+from serving.inference.row_queue import RowQueue
+from serving.inference.session import OnnxSession, SessionError, SessionSettings
+from serving.inference.signature import Signature, Tensors
+from serving.metrics import Metrics
+from serving.repository.golden import GoldenResult, check_golden, read_golden
+from serving.repository.manifest import (
+    Manifest,
+    bare_manifest,
+    check_preprocessing,
+    labeller,
+    labels_beside,
+    read_manifest,
+)
+from serving.repository.served_model import ServedModel
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """How versions are loaded."""
+
+    session: SessionSettings
+    max_batch_rows: int
+    queue_rows: int
+
+
+class Loader:
+    """Loads versions for one server, all with the same settings."""
+
+    def __init__(self, settings: LoadSettings, metrics: Metrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+
+    def load(self, folder: Path, name: str, version: int) -> ServedModel:
+        """Load and check the version in `folder`; blocks.
+
+        Raises ModelBroken with a reason fit for callers, ProviderUnavailable if the provider asked for cannot be had.
+        """
+        started = time.perf_counter()
+        try:
+            session, manifest, golden, rows = self._open(folder, name, version)
+        except SessionError as error:
+            raise ModelBroken(f"{MODEL}: {error}") from error
+        label_rows = labeller(manifest)
+        reason = unbatched_reason(session, rows)
+        if not reason:
+            self._warm_up(session, rows)
+        executor = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}-{version}")
+        queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
+        seconds = time.perf_counter() - started
+        self._metrics.observe_load(name, str(version), seconds, session.provider, session.intra_op_threads)
+        return ServedModel(
+            name=name,
+            version=version,
+            manifest=manifest,
+            labeller=label_rows,
+            golden=golden,
+            provider=session.provider,
+            intra_op_threads=session.intra_op_threads,
+            unbatched_reason=reason,
+            load_seconds=seconds,
+            batcher=Batcher(session, queue, executor, self._metrics.queue(name, str(version))),
+            executor=executor,
+        )
+
+    def _open(
+        self, folder: Path, name: str, version: int
+    ) -> tuple[OnnxSession, Manifest, GoldenResult | None, Tensors | None]:
+        """Session, manifest, golden result and, if there are enough golden rows, PROOF_ROWS of them."""
+        if not (folder / MANIFEST).is_file():
+            session = OnnxSession.open(str(folder / MODEL), self._settings.session)
+            return session, bare_manifest(name, version, session.signature, labels_beside(folder)), None, None
+        manifest = read_manifest(folder / MANIFEST)
+        _check_identity(manifest, name, version)
+        session = OnnxSession.open(_checked_model(folder, manifest), self._settings.session)
+        _check_signature(manifest.signature, session.signature)
+        check_preprocessing(manifest)
+        _check_class_indices_kept(folder, manifest)
+        if manifest.golden is None:
+            return session, manifest, None, None
+        inputs, outputs = read_golden(folder)
+        result = check_golden(session, manifest.golden, inputs, outputs)
+        enough = min(map(len, inputs.values())) >= PROOF_ROWS
+        return session, manifest, result, {k: v[:PROOF_ROWS] for k, v in inputs.items()} if enough else None
+
+    def _warm_up(self, session: OnnxSession, rows: Tensors | None) -> None:
+        """Run once at full size, so that no caller pays for the memory of the first large run."""
+        few = rows or made_up_rows(session.signature)
+        size = self._settings.max_batch_rows
+        session.run({name: np.resize(array, (size, *array.shape[1:])) for name, array in few.items()})
+
+
+def _check_identity(manifest: Manifest, name: str, version: int) -> None:
+    if (manifest.model, manifest.version) != (name, version):
+        raise ModelBroken(
+            f"manifest.json is of {manifest.model} version {manifest.version}, its folder is {name} version {version}"
+        )
+
+
+def _checked_model(folder: Path, manifest: Manifest) -> bytes | str:
+    """The model's bytes, or its path if weights lie beside it, after every file's checksum was compared."""
+    model = b""
+    for name, expected in manifest.files.items():
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise ModelBroken(f"{name} in manifest.json leads out of the package")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelBroken(f"{name} is named in manifest.json but cannot be read") from error
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise ModelBroken(f"{name}: the checksum differs from the manifest's")
+        if name == MODEL:
+            model = data
+    if not model:
+        raise ModelBroken(f"manifest.json does not name {MODEL}")
+    return str(folder / MODEL) if any(name.startswith(f"{MODEL}.") for name in manifest.files) else model
+
+
+def _check_signature(stated: Signature, actual: Signature) -> None:
+    for kind, want, got in (("inputs", stated.inputs, actual.inputs), ("outputs", stated.outputs, actual.outputs)):
+        if want != got:
+            raise ModelBroken(f"manifest.json states other {kind} ({_listed(want)}) than {MODEL} has ({_listed(got)})")
+
+
+def _check_class_indices_kept(folder: Path, manifest: Manifest) -> None:
+    """A new version must mean the same by each class index: clients keep them."""
+    older = (int(path.name) for path in folder.parent.iterdir() if path.name.isdigit() and (path / MANIFEST).is_file())
+    for version in sorted((version for version in older if version < manifest.version), reverse=True):
+        try:
+            kept = read_manifest(folder.parent / str(version) / MANIFEST).class_indices
+        except ModelBroken:
+            continue
+        if kept != manifest.class_indices:
+            raise ModelBroken(f"class_indices are {manifest.class_indices}, version {version} has {kept}")
+        return
+
+
+def _listed(specs: tuple[object, ...]) -> str:
+    return ", ".join(map(str, specs))

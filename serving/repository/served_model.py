@@ -1,0 +1,45 @@
+"""ServedModel: one version in memory.
+
+Owns what a request needs of a version: signature, batcher, labels, preprocessing. Does not know requests or other
+versions.
+"""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from serving.inference.batcher import Batcher
+from serving.inference.labels import Labeller
+from serving.inference.signature import Signature, Tensors
+from serving.repository.golden import GoldenResult
+from serving.repository.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedModel:
+    """A version that was loaded and checked. `unbatched_reason` is "" if rows of several callers share runs."""
+
+    name: str
+    version: int
+    manifest: Manifest
+    labeller: Labeller | None
+    golden: GoldenResult | None
+    provider: str
+    intra_op_threads: int
+    unbatched_reason: str
+    load_seconds: float
+    batcher: Batcher
+    executor: Executor
+
+    @property
+    def signature(self) -> Signature:
+        """What `predict` takes and gives."""
+        return self.batcher.signature
+
+    async def predict(self, inputs: Tensors, deadline: float) -> Tensors:
+        """All outputs for checked `inputs`; raises as Batcher.run does."""
+        return await self.batcher.run(inputs, deadline)
+
+    async def close(self, drain_seconds: float) -> None:
+        """Answer what waits, for at most `drain_seconds`, and let the model go."""
+        await self.batcher.close(drain_seconds)
+        self.executor.shutdown(wait=False)

@@ -1,0 +1,63 @@
+"""grpc.health.v1: the whole server under "", each model under its name.
+
+Owns what SERVING means. Does not know why a model is in its state.
+"""
+
+import asyncio
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio
+
+from serving.repository.repository import ModelState, VersionStatus
+
+SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Health:
+    """Mirrors model states. The server is SERVING once the first scan ended and a model is READY, or `allow_empty`."""
+
+    def __init__(self, *, allow_empty: bool) -> None:
+        self.servicer = aio.HealthServicer()
+        self._allow_empty = allow_empty
+        self._scanned = False
+        self._draining = False
+        self._ready: dict[str, set[int]] = {}
+        self._updates: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin as NOT_SERVING; the library would begin as SERVING."""
+        await self.servicer.set("", _NOT_SERVING)
+
+    def update(self, status: VersionStatus) -> None:
+        """Take note of a version's new state."""
+        ready = self._ready.setdefault(status.name, set())
+        if status.state is ModelState.READY:
+            ready.add(status.version)
+        else:
+            ready.discard(status.version)
+        self._set(status.name, serving=bool(ready))
+        self._set_server()
+
+    def end_of_scan(self) -> None:
+        """Say that the first scan has ended."""
+        self._scanned = True
+        self._set_server()
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING for good, while requests are still answered."""
+        self._draining = True
+        await asyncio.gather(*self._updates)
+        await self.servicer.enter_graceful_shutdown()
+
+    def _set_server(self) -> None:
+        self._set("", serving=self._scanned and (self._allow_empty or any(self._ready.values())))
+
+    def _set(self, service: str, *, serving: bool) -> None:
+        if self._draining:
+            return
+        task = asyncio.ensure_future(self.servicer.set(service, _SERVING if serving else _NOT_SERVING))
+        self._updates.add(task)
+        task.add_done_callback(self._updates.discard)

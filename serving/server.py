@@ -1,0 +1,145 @@
+"""One worker process, composed here and nowhere else: build, start, drain, stop.
+
+Owns the order of start and stop, and the translation of settings into plain values. Does not know signals nor
+processes.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from grpc import aio  # type: ignore[attr-defined] # the stubs know it as a module only
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from serving.inference.cores import available_cores
+from serving.inference.providers import ProviderSettings
+from serving.inference.session import SessionSettings, check_provider
+from serving.metrics import Metrics
+from serving.repository.loading import Loader, LoadSettings
+from serving.repository.repository import ModelRepository, ModelState, VersionStatus
+from serving.rpc import health, models_servicer, prediction_servicer
+from serving.rpc.health import Health
+from serving.rpc.models_servicer import ModelsServicer
+from serving.rpc.prediction_servicer import PredictionServicer
+from serving.rpc.request_boundary import RequestBoundary
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    import threading
+    from wsgiref.simple_server import WSGIServer
+
+_log = structlog.get_logger("signet")
+
+
+class StartError(Exception):
+    """The server cannot start; the text says which setting is at fault."""
+
+
+class Server:
+    """A server of one repository. `start`, then `stop`; `port` and `metrics_port` are those really taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.metrics = Metrics()
+        self.health = Health(allow_empty=settings.allow_empty)
+        self.repository = ModelRepository(
+            settings.models, Loader(_load_settings(settings), self.metrics), self._on_change, settings.drain_seconds
+        )
+        self._grpc: aio.Server | None = None
+        self._metrics_server: tuple[WSGIServer, threading.Thread] | None = None
+        self.port = settings.port
+        self.metrics_port = settings.metrics_port
+
+    async def start(self) -> None:
+        """Listen, then load the models; until the first scan has ended, health says NOT_SERVING.
+
+        Raises StartError for a port or folder that cannot be used, ProviderUnavailable.
+        """
+        settings = self._settings
+        check_provider(_provider_settings(settings))
+        if not settings.models.is_dir():
+            raise StartError(f"models: {settings.models} is no folder")
+        await self.health.start()
+        self._start_metrics()
+        self._grpc = self._build_grpc()
+        await self._grpc.start()
+        await self.repository.scan()
+        self.health.end_of_scan()
+        _log.info("serving", host=settings.host, port=self.port, metrics_port=self.metrics_port)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, keep answering for the lame-duck time, refuse new calls, finish those in flight, unload."""
+        settings = self._settings
+        await self.health.drain()
+        await asyncio.sleep(settings.lame_duck_seconds)
+        if self._grpc is not None:
+            await self._grpc.stop(settings.drain_seconds)
+        await self.repository.close()
+        if self._metrics_server is not None:
+            server, thread = self._metrics_server
+            await asyncio.to_thread(server.shutdown)
+            server.server_close()
+            thread.join()
+
+    def _build_grpc(self) -> aio.Server:
+        settings = self._settings
+        server = aio.server(
+            options=(
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                # Else a second server on the same port would seem to work and take half of the connections.
+                ("grpc.so_reuseport", 0),
+            )
+        )
+        boundary = RequestBoundary(self.metrics, settings.access_log)
+        prediction = PredictionServicer(
+            self.repository, self.metrics, settings.max_request_rows, settings.max_image_pixels
+        )
+        models = ModelsServicer(self.repository, allow_control=settings.allow_control)
+        server.add_registered_method_handlers(prediction_servicer.SERVICE, boundary.handlers(prediction.methods))
+        server.add_registered_method_handlers(models_servicer.SERVICE, boundary.handlers(models.methods))
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
+        if settings.reflection:
+            services = (prediction_servicer.SERVICE, models_servicer.SERVICE, health.SERVICE, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(services, server)
+        try:
+            self.port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+        except RuntimeError as error:
+            raise StartError(f"port: {settings.host}:{settings.port} cannot be listened on; is it taken?") from error
+        return server
+
+    def _start_metrics(self) -> None:
+        settings = self._settings
+        try:
+            self._metrics_server = start_http_server(
+                settings.metrics_port, addr=settings.host, registry=self.metrics.registry
+            )
+        except OSError as error:
+            raise StartError(
+                f"metrics_port: {settings.host}:{settings.metrics_port} cannot be listened on ({error.strerror})"
+            ) from error
+        self.metrics_port = self._metrics_server[0].server_port
+
+    def _on_change(self, status: VersionStatus) -> None:
+        self.health.update(status)
+        self.metrics.set_state(status.name, str(status.version), status.state)
+        log = _log.error if status.state is ModelState.FAILED else _log.info
+        log("model", model=status.name, version=status.version, state=str(status.state), reason=status.reason or None)
+
+
+def _load_settings(settings: Settings) -> LoadSettings:
+    session = SessionSettings(settings.intra_op_threads or available_cores(), _provider_settings(settings))
+    return LoadSettings(session, settings.max_batch_rows, settings.queue_rows)
+
+
+def _provider_settings(settings: Settings) -> ProviderSettings:
+    return ProviderSettings(
+        choice=settings.providers,
+        device_id=settings.device_id,
+        gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
+        cudnn_conv_search=settings.cudnn_conv_search,
+        tf32=settings.tf32,
+        strict_nodes=settings.strict_nodes,
+    )

@@ -1,0 +1,115 @@
+"""Every knob of the server: default, unit, meaning.
+
+Owns the only reading of flags and of the environment. Does not know what the values do: inner objects get plain values.
+A flag (`--max-batch-rows`) wins over the environment (`SIGNET_MAX_BATCH_ROWS`), which wins over the default.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, CliImplicitFlag, SettingsConfigDict, SettingsError
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Serve the model packages of a repository over gRPC: labelled predictions, checked before they answer."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIGNET_",
+        frozen=True,
+        cli_prog_name="signet-serve",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    models: Path = Field(Path("models"), description="The repository: a folder of <model>/<version>/ packages.")
+    host: str = Field(
+        "127.0.0.1", description="The address to listen on; 0.0.0.0 is every one. There is no TLS: see README."
+    )
+    port: Port = Field(8500, description="The gRPC port; 0 takes a free one.")
+    metrics_port: Port = Field(8501, description="The port of GET /metrics for Prometheus; 0 takes a free one.")
+
+    providers: Literal["cpu", "cuda", "auto"] = Field(
+        "cpu",
+        description="What onnxruntime runs on; cuda refuses to start without CUDA, auto takes it if it is there.",
+    )
+    device_id: int = Field(0, ge=0, description="CUDA: the device.")
+    gpu_memory_limit_bytes: int = Field(0, ge=0, description="CUDA: memory for each model, in bytes; 0 is no limit.")
+    cudnn_conv_search: Literal["EXHAUSTIVE", "HEURISTIC", "DEFAULT"] = Field(
+        "HEURISTIC", description="CUDA: how cuDNN looks for convolution algorithms."
+    )
+    tf32: CliImplicitFlag[bool] = Field(
+        default=False, description="CUDA: allow TF32; faster, and further from the recorded golden outputs."
+    )
+    strict_nodes: CliImplicitFlag[bool] = Field(
+        default=False,
+        description="CUDA: refuse models of which a node would run on the CPU; shape operators normally do.",
+    )
+    intra_op_threads: int = Field(
+        0, ge=0, description="Threads of one run; 0 is one for each core that affinity and cgroup allow."
+    )
+
+    max_batch_rows: int = Field(64, ge=1, description="Rows in one onnxruntime run; larger requests are split.")
+    queue_rows: int = Field(
+        16384, ge=1, description="Rows that may wait for each model; more are refused with RESOURCE_EXHAUSTED."
+    )
+    max_request_rows: int = Field(8192, ge=1, description="Rows in one request.")
+    max_message_bytes: int = Field(
+        64 * MIB, ge=1024, description="Size of one gRPC message, received or sent, in bytes."
+    )
+    max_image_pixels: int = Field(
+        16_777_216, ge=1, description="Pixels of one encoded image before it is resized; checked before decoding."
+    )
+
+    allow_control: CliImplicitFlag[bool] = Field(default=False, description="Allow LoadModel and UnloadModel.")
+    allow_empty: CliImplicitFlag[bool] = Field(default=False, description="Be SERVING without a READY model.")
+    reflection: CliImplicitFlag[bool] = Field(
+        default=True, description="Offer gRPC reflection, for buf curl and grpcurl."
+    )
+    lame_duck_seconds: float = Field(
+        0.0, ge=0, description="After SIGTERM: seconds NOT_SERVING but still answering, so that balancers turn away."
+    )
+    drain_seconds: float = Field(20.0, ge=0, description="After that: seconds for the requests in flight to end.")
+
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least level to log.")
+    access_log: Literal["off", "errors", "all"] = Field(
+        "errors", description="Requests to log; all costs a good part of the speed."
+    )
+
+    @model_validator(mode="after")
+    def _check_queue(self) -> Self:
+        if self.queue_rows < self.max_request_rows:
+            raise ValueError(
+                f"queue_rows is {self.queue_rows}; at least max_request_rows ({self.max_request_rows}) was expected, "
+                "or the largest request could never be queued"
+            )
+        return self
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Settings from flags, environment and defaults.
+
+    Raises ValueError with one line for each bad value: its name, what came, what was expected. `--help` and unknown
+    flags end the process, as argparse does.
+    """
+    try:
+        return Settings(_cli_parse_args=arguments)  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise ValueError("\n".join(_line(fault) for fault in error.errors())) from error
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
+
+
+def _line(fault: object) -> str:
+    name = ".".join(map(str, fault["loc"]))  # type: ignore[index]
+    text = fault["msg"].removeprefix("Value error, ")  # type: ignore[index]
+    if not name:
+        return str(text)
+    came = fault["input"]  # type: ignore[index]
+    return f"{name} (--{name.replace('_', '-')}, SIGNET_{name.upper()}): {came!r} came; {text[0].lower()}{text[1:]}"
