@@ -40,7 +40,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # The time at which each series began doubles the scrape and tells nobody anything.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

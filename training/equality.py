@@ -44,8 +44,8 @@ def prove_equal(model: keras.Model, run: RunRecord, signature: Signature, folder
     }
     differences: dict[str, dict[str, float]] = {name: {} for name in exported}
     for count in counts:
-        outputs = model(rows[:count], training=False)  # type: ignore[no-untyped-call]
-        wanted = keras.ops.convert_to_numpy(outputs)
+        outputs = model(rows[:count], training=False)
+        wanted = keras.ops.convert_to_numpy(outputs)  # type: ignore[no-untyped-call]
         for name, forward in exported.items():
             differences[name][str(count)] = _difference(name, wanted, forward(rows[:count]))
     for name, by_rows in differences.items():

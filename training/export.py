@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from training.equality import prove_equal
 from training.manifest_writer import description, read_manifest, write_manifest
 from training.onnx_export import write_onnx, write_saved_model
+from training.row_choice import spread_rows
 from training.signature import signature_of
 from training.staging import publish, staging_folder, versions
 from training.task import RunRecord, TrainingError
@@ -75,15 +76,6 @@ def check_class_indices(repository: Path, name: str, class_indices: Mapping[str,
                 f"{repository} has {manifest['class_indices']}; labels never change between versions: use another --out"
             )
         return
-
-
-def spread_rows(truth: NDArray[np.int64], count: int) -> NDArray[np.intp]:
-    """Choose up to `count` row indices, ascending, taking from the classes in turn; the same for the same truth."""
-    turns = np.zeros(len(truth), dtype=np.int64)
-    for label in np.unique(truth):
-        mine = truth == label
-        turns[mine] = np.arange(np.count_nonzero(mine))
-    return np.sort(np.lexsort((truth, turns))[:count])
 
 
 def _write_arrays(run: RunRecord, golden: NDArray[np.intp], folder: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tests.tiny_runs import feature_run, image_run
-from training.export import check_class_indices, export_package, spread_rows
+from training.export import check_class_indices, export_package
+from training.row_choice import spread_rows
 from training.task import RunRecord, TrainingError
 
 
@@ -212,7 +213,3 @@ def test_a_repository_that_is_a_file_is_named(images, tmp_path):
     (tmp_path / "models").write_text("")
     with pytest.raises(TrainingError, match=r"dots: the package could not be written to .*models"):
         _export(images, tmp_path / "models")
-
-
-def test_spread_rows_takes_from_the_classes_in_turn():
-    assert spread_rows(np.array([0, 0, 0, 0, 2, 1, 0, 2]), 5).tolist() == [0, 1, 4, 5, 7]
