@@ -44,9 +44,10 @@ def image_run(
 
 
 def feature_run(test_rows: int = 20, **changes: Any) -> tuple[keras.Model, RunRecord]:
-    """A sigmoid net on four numbers."""
+    """A sigmoid net on four numbers that it normalises itself."""
     inputs = keras.Input((4,), name="numbers")
-    hidden = keras.layers.Dense(3, activation="relu")(inputs)
+    scaled = keras.layers.Normalization(mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 3.0, 4.0])(inputs)
+    hidden = keras.layers.Dense(3, activation="relu")(scaled)
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
     generator = np.random.default_rng(6)
     rows = Rows(generator.normal(size=(test_rows, 4)).astype(np.float32), generator.integers(0, 2, test_rows))

@@ -37,15 +37,14 @@ def prove_equal(model: keras.Model, run: RunRecord, signature: Signature, folder
     """
     rows = run.dataset.test.inputs
     counts = sorted({min(count, len(rows)) for count in ROW_COUNTS})
-    exported = {
+    exported: dict[str, Forward] = {
         "saved_model": _saved_model(folder, signature),
         "onnx": _onnx(folder / "model.onnx", signature),
         "evaluation": lambda inputs: run.scores[: len(inputs)],
     }
     differences: dict[str, dict[str, float]] = {name: {} for name in exported}
     for count in counts:
-        outputs = model(rows[:count], training=False)
-        wanted = keras.ops.convert_to_numpy(outputs)  # type: ignore[no-untyped-call]
+        wanted = keras.ops.convert_to_numpy(model(rows[:count], training=False))
         for name, forward in exported.items():
             differences[name][str(count)] = _difference(name, wanted, forward(rows[:count]))
     for name, by_rows in differences.items():

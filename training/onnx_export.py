@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import onnx
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from training.signature import Signature
 from training.task import TrainingError
@@ -42,7 +43,7 @@ def write_onnx(model: keras.Model, signature: Signature, properties: Mapping[str
     import tf2onnx  # noqa: PLC0415
 
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
-    function = _serving_function(model, signature)
+    function = _frozen_function(model, signature)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
     names = [tensor.name for tensor in (*graph.graph.input, *graph.graph.output)]
     expected = [signature.input.name, signature.output.name]
@@ -65,5 +66,17 @@ def _serving_function(model: keras.Model, signature: Signature) -> Any:  # noqa:
     @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
     def serve(rows: tf.Tensor) -> dict[str, tf.Tensor]:
         return {signature.output.name: model(rows, training=False)}
+
+    return serve
+
+
+def _frozen_function(model: keras.Model, signature: Signature) -> Any:  # noqa: ANN401
+    # tf2onnx freezes variables alone: the plain tensors that a Normalization layer keeps would become graph inputs.
+    frozen = convert_variables_to_constants_v2(_serving_function(model, signature).get_concrete_function())
+    spec = tf.TensorSpec((None, *signature.input.shape), signature.input.dtype, name=signature.input.name)
+
+    @tf.function(input_signature=[spec])  # type: ignore[untyped-decorator]
+    def serve(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {signature.output.name: frozen(rows)[0]}
 
     return serve

@@ -1,0 +1,162 @@
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tiny_runs import feature_run, image_run
+from training.export import export_package
+from training.report import write_report
+from training.task import RunRecord
+
+
+def _written(trained: tuple[Any, RunRecord], folder: Path) -> Path:
+    model, run = trained
+    write_report(run, model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _written(image_run(), tmp_path_factory.mktemp("pictures") / "report")
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _written(feature_run(), tmp_path_factory.mktemp("numbers") / "report")
+
+
+class _Page(HTMLParser):
+    """Everything that a browser would fetch, and the open tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for key, value in attrs if key in {"src", "srcset", "href"}]
+        if tag not in {"meta", "img", "source"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_an_image_task_gets_every_picture(pictures):
+    assert {path.name for path in pictures.iterdir()} == {
+        "report.html",
+        "report.json",
+        "curves.png",
+        "confusion.png",
+        "samples.png",
+        "mistakes.png",
+    }
+
+
+def test_a_feature_task_gets_its_scores_as_samples_and_its_mistakes_as_a_table(numbers):
+    assert {path.name for path in numbers.iterdir()} == {
+        "report.html",
+        "report.json",
+        "curves.png",
+        "confusion.png",
+        "samples.png",
+    }
+    assert "gauge 3" in (numbers / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["curves", "confusion", "samples", "mistakes"])
+def test_a_chart_is_a_picture_with_something_on_it(pictures, name):
+    with Image.open(pictures / f"{name}.png") as picture:
+        assert min(picture.size) > 400
+        assert np.asarray(picture.convert("L")).std() > 1
+
+
+@pytest.mark.parametrize("kind", ["pictures", "numbers"])
+def test_the_page_is_well_formed_and_fetches_nothing(kind, request):
+    text = (request.getfixturevalue(kind) / "report.html").read_text()
+    page = _Page(text)
+    assert page.open == []
+    assert page.addresses
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_the_page_shows_the_headline_with_its_counts_beside_the_courses_figure(pictures):
+    told = json.loads((pictures / "report.json").read_text())
+    text = (pictures / "report.html").read_text()
+    assert f"{100 * told['correct'] / told['total']:.2f} %" in text
+    assert f"{told['correct']} of {told['total']}" in text
+    assert "50.00 % (15 of 30)" in text
+
+
+def test_report_json_tells_how_the_run_was_made(pictures):
+    told = json.loads((pictures / "report.json").read_text())
+    keys = ("task", "recipe", "command", "seed", "epochs", "batch_rows", "started", "seconds", "dataset", "metrics")
+    assert {key: told[key] for key in keys} == {
+        "task": "dots",
+        "recipe": "tiny",
+        "command": "signet-train dots --recipe tiny",
+        "seed": 3,
+        "epochs": 2,
+        "batch_rows": 8,
+        "started": "2026-05-04T03:02:01Z",
+        "seconds": 12.5,
+        "dataset": {"source": "drawn for a test", "rows": {"train": 30, "validation": 30, "test": 30}},
+        "metrics": {"accuracy": 0.25, "loss": 1.25},
+    }
+    assert {"python", "tensorflow", "keras", "onnx"} <= set(told["frameworks"])
+
+
+def test_report_json_counts_the_models_numbers_by_whether_they_are_trained(pictures):
+    assert json.loads((pictures / "report.json").read_text())["parameters"] == {
+        "total": 30 + 12 + 147,
+        "trainable": 30 + 6 + 147,
+        "non_trainable": 6,
+    }
+
+
+def test_the_confusion_matrix_in_report_json_counts_every_test_row(pictures):
+    told = json.loads((pictures / "report.json").read_text())
+    assert np.sum(told["confusion"]) == told["total"] == 30
+    assert np.trace(told["confusion"]) == told["correct"]
+
+
+def test_a_report_in_a_package_holds_the_equality_figures(tmp_path):
+    model, run = image_run(test_rows=4)
+    package = export_package(model, run, tmp_path, lambda folder: write_report(run, model, folder))
+    told = json.loads((package / "report" / "report.json").read_text())
+    assert told["equality"]["rows"] == [1, 4]
+    assert "SavedModel and ONNX differ from Keras" in (package / "report" / "report.html").read_text()
+
+
+def test_a_run_without_mistakes_says_so(tmp_path):
+    model, run = image_run(test_rows=6)
+    rows = dataclasses.replace(run.dataset.test, truth=run.scores.argmax(axis=1))
+    right = dataclasses.replace(run, dataset=dataclasses.replace(run.dataset, test=rows))
+    assert "every test row was predicted right" in (_written((model, right), tmp_path) / "report.html").read_text()
+
+
+def test_a_run_without_history_has_a_report_all_the_same(tmp_path):
+    model, run = image_run(test_rows=6)
+    assert (_written((model, dataclasses.replace(run, history={})), tmp_path) / "report.html").is_file()
+
+
+def test_words_of_the_run_are_text_and_never_markup(tmp_path):
+    model, run = image_run(test_rows=6)
+    text = (
+        _written((model, dataclasses.replace(run, command="signet-train <b>")), tmp_path) / "report.html"
+    ).read_text()
+    assert "signet-train &lt;b&gt;" in text
+
+
+def test_two_reports_of_one_run_are_the_same_page(tmp_path):
+    trained = feature_run()
+    first, second = _written(trained, tmp_path / "first"), _written(trained, tmp_path / "second")
+    assert (first / "report.html").read_text() == (second / "report.html").read_text()
