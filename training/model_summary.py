@@ -18,11 +18,11 @@ _TOLD = {
     "strides": "stride {}",
     "padding": "{}",
     "activation": "{}",
-    "rate": "{:g}",
-    "scale": "by {:.6g}",
+    "rate": "{}",
+    "scale": "by {}",
 }
 _USUAL: dict[str, tuple[Any, ...]] = {
-    "strides": ((1, 1), [1, 1], (2, 2), [2, 2]),
+    "strides": ((1, 1), [1, 1]),
     "padding": ("valid",),
     "activation": ("linear",),
 }
@@ -69,10 +69,18 @@ def _detail(layer: Any) -> str:  # noqa: ANN401 - Keras is published without typ
     told = []
     for key, text in _TOLD.items():
         value = settings.get(key)
-        if value is None or isinstance(value, dict) or value in _USUAL.get(key, ()):
+        if value is None or isinstance(value, (bool, dict)) or value in _USUAL.get(key, ()):
             continue
-        told.append(text.format(_sizes(value) if isinstance(value, (tuple, list)) else value))
+        told.append(text.format(_words(value)))
     return ", ".join(told)
+
+
+def _words(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, (tuple, list)):
+        return _sizes(value)
+    if isinstance(value, float):
+        return f"1/{round(1 / value)}" if 0 < value < 0.1 and abs(1 / value - round(1 / value)) < 1e-6 else f"{value:g}"
+    return str(value)
 
 
 def _sizes(sizes: Iterable[int]) -> str:

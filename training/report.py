@@ -83,7 +83,7 @@ def _files(
         files["samples"] = lambda theme: _sheet(run, judged, samples, 8, theme)
         files["mistakes"] = lambda theme: _sheet(run, judged, mistakes, 5, theme)
     else:
-        files["samples"] = lambda theme: _strip(run, theme)
+        files["samples"] = lambda theme: _strip(run, judged, theme)
     return files
 
 
@@ -92,7 +92,7 @@ def _page_charts(run: RunRecord, judged: Findings, curves: list[str]) -> dict[st
     charts: dict[str, Draw] = {name: functools.partial(plots.curve_chart, run.history, name) for name in curves}
     charts["confusion"] = lambda theme: plots.confusion_chart(judged.confusion, run.dataset.labels, theme)
     if not _has_pictures(run):
-        charts["scores"] = lambda theme: _strip(run, theme)
+        charts["scores"] = lambda theme: _strip(run, judged, theme)
     return charts
 
 
@@ -140,7 +140,7 @@ def _sheet(run: RunRecord, judged: Findings, indices: NDArray[np.intp], columns:
     rows = [_row(run, judged, index) for index in indices]
     captions = [
         (
-            f"{row['predicted']} {row['confidence']:.1%}" + ("" if row["right"] else f"\nnot {row['truth']}"),
+            f"{row['predicted']} {row['confidence']:.1%}" + ("" if row["right"] else f"\ntruth: {row['truth']}"),
             row["right"],
         )
         for row in rows
@@ -148,13 +148,14 @@ def _sheet(run: RunRecord, judged: Findings, indices: NDArray[np.intp], columns:
     return plots.picture_sheet([run.dataset.test.inputs[index] for index in indices], captions, columns, theme)
 
 
-def _strip(run: RunRecord, theme: plots.Theme) -> Figure:
+def _strip(run: RunRecord, judged: Findings, theme: plots.Theme) -> Figure:
     truth = run.dataset.test.truth
     if run.task.decision["kind"] == "sigmoid":
         scores, told = run.scores[:, 0], f"probability of {run.dataset.labels[1]}"
     else:
         scores, told = run.scores[np.arange(len(truth)), truth], "probability of the true class"
-    return plots.score_strip(scores.astype(np.float64), truth, run.dataset.labels, told, theme)
+    right = judged.predicted == truth
+    return plots.score_strip(scores.astype(np.float64), truth, right, run.dataset.labels, told, theme)
 
 
 def _row(run: RunRecord, judged: Findings, index: int) -> dict[str, Any]:
