@@ -1,0 +1,45 @@
+# Every rule of this project is a verb here; CI runs the same ones. .venv/.installed is the environment, with uv where it is on PATH.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo serve train test check protos constraints clean
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.installed ## Train what models/ lacks, serve it, ask it, print labelled answers
+	@$(BIN)/python deploy/demo.py
+
+serve: .venv/.installed ## Serve models/ on the default ports until Ctrl-C (ARGS=... for more flags)
+	$(BIN)/signet-serve --models models $(ARGS)
+
+train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS="--seed 7"
+	$(if $(TASK),,$(error make train needs a task: make train TASK=pima, shapes or fashion_mnist))
+	$(BIN)/signet-train $(TASK) --out models $(ARGS)
+
+# Two processes: TensorFlow brings its own copies of messages that the served protocols define too.
+test: .venv/.installed ## Run the unit and contract tests
+	$(BIN)/python -m pytest tests/unit/training
+	$(BIN)/python -m pytest --ignore=tests/unit/training
+
+check: .venv/.installed ## Format, lint, types, import contracts, protos, stub drift, the map in ARCHITECTURE.md
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/buf lint . --config protos/buf.yaml --path protos
+	$(BIN)/python -m pytest tests/unit/project
+
+protos: .venv/.installed ## Generate the stubs beside their .proto files
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
+	  --mypy_out=. --mypy_grpc_out=. $$(find protos -name '*.proto' | sort)
+
+constraints: ## Renew constraints.txt from pyproject.toml: the newest versions within its bounds (needs uv)
+	uv pip compile --universal --upgrade --python-version 3.11 --extra train --extra dev --no-annotate \
+	  --custom-compile-command 'make constraints' --output-file constraints.txt pyproject.toml
+
+clean: ## Remove .venv and every cache; models/ stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints.txt
+	if command -v uv; then uv venv --allow-existing --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+	if command -v uv; then set uv pip install --python $(BIN)/python; else set $(BIN)/python -m pip install; fi; \
+	  "$$@" -e '.[train,dev]' -c constraints.txt && touch $@
