@@ -1,0 +1,1 @@
+"""Trains small Keras models and seals each into a model package."""

@@ -53,14 +53,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What a run may set: `epochs` and `seed` as resolved from flags and recipe; `on_epoch` is told each epoch's end.
+    """What a run may set: `epochs` and `seed` as resolved from flags and recipe, and who is told of progress.
 
-    `on_epoch(epoch, epochs, figures)`: `epoch` counts from 1; figures are floats by name (loss, accuracy, val_loss, ...).
+    `on_rows(rows)`: so many more rows were trained on. `on_epoch(epoch, epochs, figures)`: an epoch has ended; `epoch`
+    counts from 1, figures are floats by name (loss, accuracy, val_loss, val_accuracy).
     """
 
     epochs: int
     seed: int
     on_epoch: Callable[[int, int, Mapping[str, float]], None]
+    on_rows: Callable[[int], None]
 
 
 History = dict[str, list[float]]
@@ -72,7 +74,8 @@ class Recipe:
     """One way to train a task's model.
 
     `build` gives a model whose input is raw rows as clients send them (pixels uint8, features float32) and whose output
-    is probabilities, so that what normalises them is in the graph. `fit` trains it in place.
+    is probabilities, so that what normalises them is in the graph. `fit` trains it in place. `load` is there if the
+    recipe takes other data than its task.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Recipe:
     seed: int
     build: Callable[[Dataset], "keras.Model"]
     fit: Callable[["keras.Model", Dataset, FitOptions], History]
+    load: Callable[[Path | None, int], Dataset] | None = None
 
 
 @dataclass(frozen=True)
