@@ -40,10 +40,15 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    starting = asyncio.create_task(server.start())
+    asked_to_stop = asyncio.create_task(stopping.wait())
     try:
-        await server.start()
-        await stopping.wait()
+        await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await asked_to_stop
     finally:
+        starting.cancel()
         await server.stop()
 
 
