@@ -17,7 +17,7 @@ train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS=
 	$(if $(TASK),,$(error make train needs a task: make train TASK=pima, shapes or fashion_mnist))
 	$(BIN)/signet-train $(TASK) --out models $(ARGS)
 
-# Two processes: TensorFlow brings its own copies of messages that the served protocols define too.
+# Two processes: TensorFlow brings its own copies of messages that TensorFlow Serving's protocol is made of.
 test: .venv/.installed ## Run the unit and contract tests
 	$(BIN)/python -m pytest tests/unit/training
 	$(BIN)/python -m pytest --ignore=tests/unit/training
