@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.client import Client
+from serving.errors import ServingError
 
 ROOT = Path(__file__).parent.parent
 MODELS = ROOT / "models"
+PROGRAMS = Path(sys.executable).parent
 TASKS = ("pima", "shapes", "fashion_mnist")
 HOST = "127.0.0.1"
-START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,15 @@ def main() -> None:
         if _version_folder(task) is None:
             _train(task)
     packages = {task: _read_package(task) for task in TASKS}
-    with _served() as address, Client(address) as client:
-        client.wait_ready(START_SECONDS)
-        _print_line("model", "what was asked", "answer", "score", "truth", "then")
-        _ask_pima(client, packages["pima"])
-        _ask_shapes(client, packages["shapes"])
-        _ask_fashion_mnist(client, packages["fashion_mnist"])
+    try:
+        with _served() as address, Client(address) as client:
+            client.wait_ready(60.0)
+            _print_line("model", "what was asked", "answer", "score", "truth", "then")
+            _ask_pima(client, packages["pima"])
+            _ask_shapes(client, packages["shapes"])
+            _ask_fashion_mnist(client, packages["fashion_mnist"])
+    except ServingError as error:
+        sys.exit(f"demo: {error}")
     print("\nHow each model was trained, and what it gets wrong:")
     for package in packages.values():
         print(f"  {(package.folder / 'report' / 'report.html').relative_to(ROOT)}")
@@ -75,7 +79,7 @@ def _version_folder(task: str) -> Path | None:
 
 def _train(task: str) -> None:
     print(f"$ signet-train {task} --out models", flush=True)
-    ended = subprocess.run([_program("signet-train"), task, "--out", "models"], cwd=ROOT, check=False)
+    ended = subprocess.run([PROGRAMS / "signet-train", task, "--out", "models"], cwd=ROOT, check=False)
     if ended.returncode != 0:
         sys.exit(f"demo: signet-train {task} ended with {ended.returncode}; what it says above is the reason")
 
@@ -94,7 +98,7 @@ def _served() -> Iterator[str]:
     port, metrics_port = _free_ports(2)
     command = ["signet-serve", "--models", "models", "--host", HOST, "--port", port, "--metrics-port", metrics_port]
     print(f"\n$ {' '.join(command)}\n", flush=True)
-    server = subprocess.Popen([_program(command[0]), *command[1:], "--log-level", "warning"], cwd=ROOT)
+    server = subprocess.Popen([PROGRAMS / command[0], *command[1:], "--log-level", "warning"], cwd=ROOT)
     try:
         yield f"{HOST}:{port}"
     finally:
@@ -139,10 +143,6 @@ def _print_answer(model: str, asked: str, prediction: Any, truth: str) -> None: 
 
 def _print_line(model: str, asked: str, answer: str, score: str, truth: str, then: str) -> None:
     print(f"{model:<14}{asked:<34}{answer:<13}{score:<7}{truth:<13}{then}", flush=True)
-
-
-def _program(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
 
 
 if __name__ == "__main__":
