@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from protos.signet.v1.prediction_pb2 import PredictRequest, Tensor
+
 FLOAT = TensorProto.FLOAT
 
 
@@ -140,10 +142,39 @@ def two_outputs_model() -> bytes:
     )
 
 
+def slow_model() -> bytes:
+    """`x` [rows, 2] → `y` [rows, 1]: milliseconds a row, by multiplying a large matrix many times."""
+    size, times = 512, 12
+    products = [helper.make_node("MatMul", [f"m{n}", "matrix"], [f"m{n + 1}"]) for n in range(times)]
+    return model_bytes(
+        [
+            helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=1),
+            helper.make_node("Unsqueeze", ["sum", "axes"], ["scalar"]),
+            helper.make_node("Mul", ["scalar", "matrix"], ["m0"]),
+            *products,
+            helper.make_node("ReduceMean", [f"m{times}", "both"], ["y3"], keepdims=1),
+            helper.make_node("Squeeze", ["y3", "axes"], ["y"]),
+        ],
+        [value("x", [None, 2])],
+        [value("y", [None, 1])],
+        {
+            "axes": np.array([1], np.int64),
+            "both": np.array([1, 2], np.int64),
+            "matrix": np.full((size, size), 1 / size, np.float32),
+        },
+    )
+
+
+def slow_request() -> PredictRequest:
+    """One row for `slow`."""
+    row = np.ones((1, 2), np.float32)
+    return PredictRequest(model="slow", tensors=[Tensor(name="x", datatype="FP32", shape=[1, 2], raw=row.tobytes())])
+
+
 def put_bare(repository: Path, name: str, model: bytes, version: int = 1, labels: list[str] | None = None) -> Path:
     """Write a bare model.onnx, with a labels.txt if there are labels; the version's folder."""
     folder = repository / name / str(version)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(model)
     if labels:
         (folder / "labels.txt").write_text("\n".join(labels) + "\n")
@@ -153,16 +184,14 @@ def put_bare(repository: Path, name: str, model: bytes, version: int = 1, labels
 def put_package(repository: Path, name: str, model: bytes, manifest: dict[str, Any], version: int = 1) -> Path:
     """Write a package: `manifest` is what differs from a valid one for `model`; the version's folder."""
     folder = put_bare(repository, name, model, version)
-    whole = {
+    whole: dict[str, Any] = {
         "schema_version": 1,
         "model": name,
         "version": version,
         "created": "2026-01-01T00:00:00Z",
-        "files": {},
+        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         **manifest,
     }
-    for path in sorted(folder.iterdir()):
-        whole["files"].setdefault(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     (folder / "manifest.json").write_text(json.dumps(whole))
     return folder
 
@@ -207,3 +236,22 @@ def put_shades(repository: Path, version: int = 1) -> Path:
 def put_sums(repository: Path, version: int = 1) -> Path:
     """The package `sums`: features a, b, c to negative or positive by their sum."""
     return put_package(repository, "sums", sigmoid_model(), dict(SIGMOID_MANIFEST), version)
+
+
+def put_golden_letters(repository: Path, tolerance: float = 1e-5, error: float = 0.0, **manifest: Any) -> Path:
+    """The package `letters` with four golden rows, whose recorded outputs are off by `error`."""
+    rows = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [2, 1, 0]], np.float32)
+    exponentials = np.exp(rows)
+    outputs = exponentials / exponentials.sum(axis=1, keepdims=True) + np.float32(error)
+    folder = repository / "letters" / "1"
+    folder.mkdir(parents=True)
+    arrays: dict[str, Any] = {"input.x": rows, "output.y": outputs}
+    np.savez(folder / "golden.npz", **arrays)
+    stated = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 3]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3]}],
+        "class_indices": {"a": 0, "b": 1, "c": 2},
+        "decision": {"kind": "argmax"},
+        "golden": {"rows": len(rows), "tolerance": {"cpu": tolerance, "cuda": tolerance}},
+    }
+    return put_package(repository, "letters", linear_model(), {**stated, **manifest})

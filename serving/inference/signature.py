@@ -28,7 +28,7 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(np.object_),
 }
-"""Datatype name to NumPy dtype; the elements of BYTES are Python bytes or str."""
+"""Datatype name to NumPy dtype; the elements of BYTES are str, in UTF-8 on the wire."""
 
 
 @dataclass(frozen=True, slots=True)

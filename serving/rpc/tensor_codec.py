@@ -86,8 +86,7 @@ def check_rows(signature: Signature, inputs: Tensors) -> None:
 def decode_raw(spec: TensorSpec, shape: Sequence[int], raw: bytes) -> NDArray[Any]:
     """An array of the spec's dtype over `raw`, little-endian and row-major, for a shape that was checked."""
     if spec.datatype == "BYTES":
-        elements = unpack_bytes(spec.name, raw)
-        return _object_array(_check_count(spec, shape, elements), shape)
+        return _text_array(spec, shape, unpack_bytes(spec.name, raw))
     expected = math.prod(shape) * spec.dtype.itemsize
     if len(raw) != expected:
         raise InvalidInput(
@@ -98,9 +97,9 @@ def decode_raw(spec: TensorSpec, shape: Sequence[int], raw: bytes) -> NDArray[An
 
 def decode_values(spec: TensorSpec, shape: Sequence[int], values: Sequence[Any]) -> NDArray[Any]:
     """An array of the spec's dtype from typed values, for a shape that was checked."""
-    _check_count(spec, shape, values)
     if spec.datatype == "BYTES":
-        return _object_array(list(values), shape)
+        return _text_array(spec, shape, values)
+    _check_count(spec, shape, values)
     array = np.asarray(values)
     if spec.dtype.kind in "iu" and array.size:
         limits = np.iinfo(spec.dtype)
@@ -114,7 +113,7 @@ def decode_values(spec: TensorSpec, shape: Sequence[int], values: Sequence[Any])
 
 def pack_bytes(array: NDArray[Any]) -> bytes:
     """The elements of a BYTES array, each behind its length in 4 little-endian bytes."""
-    elements = (one.encode() if isinstance(one, str) else bytes(one) for one in array.ravel())
+    elements = (one.encode() for one in array.ravel())
     return b"".join(part for one in elements for part in (struct.pack("<I", len(one)), one))
 
 
@@ -155,18 +154,22 @@ def _decode(tensor: prediction_pb2.Tensor, spec: TensorSpec) -> NDArray[Any]:
     return decode_values(spec, tensor.shape, getattr(tensor, wanted))
 
 
-def _check_count(spec: TensorSpec, shape: Sequence[int], values: Sequence[Any]) -> Sequence[Any]:
+def _check_count(spec: TensorSpec, shape: Sequence[int], values: Sequence[Any]) -> None:
     expected = math.prod(shape)
     if len(values) != expected:
         raise InvalidInput(
             f"input {spec.name}: {len(values)} values came; {expected} were expected for shape {list(shape)}"
         )
-    return values
 
 
-def _object_array(elements: Sequence[Any], shape: Sequence[int]) -> NDArray[Any]:
+def _text_array(spec: TensorSpec, shape: Sequence[int], elements: Sequence[bytes]) -> NDArray[Any]:
+    """BYTES as ONNX has them: strings in UTF-8."""
+    _check_count(spec, shape, elements)
     array = np.empty(len(elements), dtype=np.object_)
-    array[:] = elements
+    try:
+        array[:] = [element.decode() for element in elements]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"input {spec.name}: a BYTES element is no UTF-8 text, which ONNX strings are") from error
     return array.reshape(shape)
 
 
