@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from serving.client import Client
+from serving.client import Client, RowPrediction
 from serving.errors import ServingError
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +135,7 @@ def _ask_fashion_mnist(client: Client, package: Package) -> None:
         _print_answer("fashion_mnist", f"pixels of test image {index}", prediction, package.label(index))
 
 
-def _print_answer(model: str, asked: str, prediction: Any, truth: str) -> None:  # noqa: ANN401
+def _print_answer(model: str, asked: str, prediction: RowPrediction, truth: str) -> None:
     mark = "" if prediction.label == truth else "  <- wrong"
     then = ", ".join(f"{other.label} {other.score:.3f}" for other in prediction.top[1:])
     _print_line(model, asked, prediction.label, f"{prediction.score:.3f}", truth, then + mark)
