@@ -43,6 +43,7 @@ def fit_seed(model: keras.Model, dataset: Dataset, options: FitOptions) -> Histo
         lambda steps: keras.optimizers.Adam(),  # noqa: ARG005 - a constant rate
         keras.losses.sparse_categorical_crossentropy,
         batch_rows=3,
+        jit_compile=False,
     )
     return fit(model, dataset, options, plan)
 
@@ -53,6 +54,7 @@ def fit_augmented(model: keras.Model, dataset: Dataset, options: FitOptions) -> 
         lambda steps: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)),
         keras.losses.sparse_categorical_crossentropy,
         batch_rows=64,
+        jit_compile=False,
     )
     return fit(model, dataset, options, plan)
 
