@@ -6,6 +6,8 @@ Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchma
 (arXiv:1708.07747).
 """
 
+import contextlib
+import io
 import os
 import socket
 from collections.abc import Iterator
@@ -83,7 +85,8 @@ def _keras_download() -> Path:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        keras.datasets.fashion_mnist.load_data()
+        with contextlib.redirect_stdout(io.StringIO()):
+            keras.datasets.fashion_mnist.load_data()
     except Exception as error:
         # Keras raises a bare Exception for whatever keeps it from downloading.
         raise OSError(str(error)) from error
