@@ -56,4 +56,5 @@ def status_of(call: Any, *arguments: Any, **options: Any) -> tuple[grpc.StatusCo
     """The status and text that a call fails with."""
     with pytest.raises(grpc.RpcError) as failure:
         call(*arguments, **options)
-    return failure.value.code(), failure.value.details()
+    failed: Any = failure.value  # an RpcError of a call has both
+    return failed.code(), failed.details()

@@ -1,5 +1,7 @@
 """Any ONNX file without a manifest is served: as tensors, with labels if a label file lies beside it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import TensorProto
@@ -97,8 +99,8 @@ def of_each_datatype(tmp_path_factory):
 @pytest.mark.parametrize("name", DATATYPES)
 def test_each_datatype_comes_back_as_it_was_sent(of_each_datatype, name):
     _, dtype, values_field = DATATYPES[name]
-    array = np.array([[1, 0], [0, 1]]).astype(dtype)
-    fields = [{"raw": array.tobytes()}]
+    array: np.ndarray = np.array([[1, 0], [0, 1]]).astype(dtype)
+    fields: list[dict[str, Any]] = [{"raw": array.tobytes()}]
     if values_field:
         fields.append({values_field: array.ravel().tolist()})
     for content in fields:

@@ -24,6 +24,7 @@ def serving(models, *flags: str):
     command = [sys.executable, "-m", "serving", "--models", str(models), "--port", "0", "--metrics-port", "0", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
+        assert process.stderr
         port = next(
             int(found[1])
             for line in process.stderr

@@ -38,7 +38,7 @@ def test_bytes_that_are_no_message_fail_alone(signet):
 
 
 def test_a_stream_answers_before_it_ends(signet):
-    more = queue.SimpleQueue()
+    more: queue.SimpleQueue[PredictStreamRequest | None] = queue.SimpleQueue()
     stream = signet.prediction.PredictStream(iter(more.get, None))
     for n in range(3):
         more.put(PredictStreamRequest(request=letters([[9, 0, 0]], id=str(n))))
