@@ -38,7 +38,7 @@ def unbatched_reason(session: Session, rows: Tensors | None = None) -> str:
         parts = (first[name], rest[name])
         if array.shape[:1] != (PROOF_ROWS,) or [len(part) for part in parts] != [1, 2]:
             return f"output {name} has other rows than the input"
-        if not _equal(array, np.concatenate(parts)):
+        if not (_equal(array[:1], parts[0]) and _equal(array[1:], parts[1])):
             return f"output {name} of a row depends on the rows beside it"
     return ""
 
