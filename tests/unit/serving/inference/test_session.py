@@ -1,0 +1,109 @@
+"""A session computes what the graph says, fails in a sentence fit for callers, and sends no telemetry."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from serving.inference.providers import CPU, ProviderSettings, ProviderUnavailable
+from serving.inference.session import OnnxSession, SessionError, SessionSettings, check_provider
+from serving.inference.signature import TensorSpec
+from tests import tiny_models as tiny
+
+SETTINGS = SessionSettings(intra_op_threads=1)
+
+SEES_TELEMETRY_AT_IMPORT = """
+import importlib.abc, os, sys
+
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "onnxruntime":
+            print("at import:", os.environ.get("ORT_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Watch())
+import serving.inference.session
+"""
+
+
+def test_telemetry_is_off_before_onnxruntime_is_imported():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    seen = subprocess.run(
+        [sys.executable, "-c", SEES_TELEMETRY_AT_IMPORT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert seen.stdout == "at import: 1\n"
+
+
+def test_outputs_come_by_name():
+    session = OnnxSession.open(tiny.two_outputs_model(), SETTINGS)
+    a, b = np.array([[3, 4]], np.float32), np.array([[1, 2]], np.float32)
+    outputs = session.run({"a": a, "b": b})
+    assert {name: array.tolist() for name, array in outputs.items()} == {"sum": [[4, 6]], "difference": [[2, 2]]}
+
+
+def test_the_signature_is_the_graphs():
+    signature = OnnxSession.open(tiny.image_model(), SETTINGS).signature
+    assert signature.inputs == (TensorSpec("image", "UINT8", (-1, 4, 4, 3)),)
+    assert signature.outputs == (TensorSpec("probabilities", "FP32", (-1, 3)),)
+
+
+def test_named_and_unnamed_free_dimensions_are_both_free():
+    signature = OnnxSession.open(tiny.detection_model(), SETTINGS).signature
+    assert [spec.shape for spec in signature.outputs] == [(-1, 2), (1,)]
+
+
+def test_provider_and_threads_are_told():
+    session = OnnxSession.open(tiny.linear_model(), SessionSettings(2))
+    assert (session.provider, session.intra_op_threads) == (CPU, 2)
+
+
+def test_a_file_is_loaded_by_its_path(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(tiny.linear_model())
+    assert OnnxSession.open(str(path), SETTINGS).signature.inputs[0].name == "x"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(b"no model", id="text"),
+        pytest.param(b"\xff" * 100, id="noise"),
+        pytest.param(tiny.linear_model()[:-20], id="cut off"),
+    ],
+)
+def test_a_corrupt_model_is_told_in_onnxruntimes_status_word(model):
+    with pytest.raises(SessionError, match=r"^onnxruntime cannot load it \(\w+\)$"):
+        OnnxSession.open(model, SETTINGS)
+
+
+def test_a_missing_file_is_told_without_its_path(tmp_path):
+    with pytest.raises(SessionError) as error:
+        OnnxSession.open(str(tmp_path / "model.onnx"), SETTINGS)
+    assert str(tmp_path) not in str(error.value)
+
+
+def test_a_datatype_that_is_not_served_is_named():
+    with pytest.raises(SessionError, match=r"x is a tensor\(bfloat16\), which is not served"):
+        OnnxSession.open(tiny.identity_model(TensorProto.BFLOAT16), SETTINGS)
+
+
+def test_a_failing_input_is_told_in_a_sentence_and_the_session_goes_on():
+    session = OnnxSession.open(tiny.gather_model(), SETTINGS)
+    with pytest.raises(SessionError, match=r"^the model failed on this input \(INVALID_ARGUMENT\)$"):
+        session.run({"index": np.array([[9]])})
+    assert session.run({"index": np.array([[1]])})["y"].tolist() == [[20]]
+
+
+@pytest.mark.skipif(
+    check_provider(ProviderSettings("auto")) != CPU, reason="this onnxruntime has CUDA, so nothing is refused"
+)
+def test_cuda_asked_for_where_it_is_not_installed_opens_nothing():
+    with pytest.raises(ProviderUnavailable, match="providers=cuda was asked for"):
+        OnnxSession.open(tiny.linear_model(), SessionSettings(1, ProviderSettings("cuda")))
