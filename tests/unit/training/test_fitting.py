@@ -31,9 +31,7 @@ def net() -> keras.Model:
 
 
 def plan(**changes) -> FitPlan:
-    return FitPlan(
-        **{"optimizer": lambda _: keras.optimizers.Adam(0.02), "loss": LOSS, "batch_rows": 32, **changes}
-    )
+    return FitPlan(**{"optimizer": lambda _: keras.optimizers.Adam(0.02), "loss": LOSS, "batch_rows": 32, **changes})
 
 
 def trained(seed: int, plan: FitPlan, epochs: int = 4, dataset: Dataset | None = None, seen: list | None = None):
