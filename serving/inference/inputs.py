@@ -78,10 +78,10 @@ def _decode(data: bytes, field: str, to: ImagePreprocessing, max_pixels: int) ->
     name = image.format
     try:
         image.load()
+        if to.exif_orientation:
+            image = ImageOps.exif_transpose(image)
     except Exception as error:
         raise InvalidInput(f"{field}: a {name} image that is cut off or broken") from error
-    if to.exif_orientation:
-        image = ImageOps.exif_transpose(image)
     image = _flatten(image, to)
     if image.size != (to.width, to.height):
         if to.other_size == "reject":
@@ -108,7 +108,7 @@ def _flatten(image: Image.Image, to: ImagePreprocessing) -> Image.Image:
 def arrange_features(rows: Sequence[Mapping[str, float]], to: FeaturePreprocessing, dtype: Any) -> NDArray[Any]:  # noqa: ANN401
     """Named numbers, one mapping a row, in the model's order: [rows, features] of `dtype`.
 
-    Raises InvalidInput naming the row and every missing or unknown feature, or the one that is not finite.
+    Raises InvalidInput naming the row and every missing or unknown feature, or the one that is not finite in `dtype`.
     """
     names = [feature.name for feature in to.features]
     known = set(names)
@@ -118,7 +118,12 @@ def arrange_features(rows: Sequence[Mapping[str, float]], to: FeaturePreprocessi
             raise InvalidInput(f"features[{index}]: {_difference(row.keys(), names)}")
         array[index] = [row[name] for name in names]
     check_finite(array, names)
-    return array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype, copy=False)
+    if not np.isfinite(cast).all():
+        row, column = np.argwhere(~np.isfinite(cast))[0]
+        raise InvalidInput(f"features[{row}]: {names[column]} is {array[row, column]}; it does not fit {cast.dtype}")
+    return cast
 
 
 def check_finite(array: NDArray[Any], names: Sequence[str]) -> None:
