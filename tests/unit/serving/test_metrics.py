@@ -1,0 +1,176 @@
+"""Metrics explain themselves, start at 100 microseconds, and never grow by what callers send."""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.exposition import generate_latest
+
+from serving.metrics import Metrics
+
+CPU = "CPUExecutionProvider"
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def ours(metrics: Metrics) -> Iterator[Metric]:
+    return (family for family in metrics.registry.collect() if family.name.startswith("signet_"))
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def serve_one_version(metrics: Metrics, model: str = "letters", version: str = "1") -> None:
+    metrics.set_state(model, version, "LOADING")
+    metrics.observe_load(model, version, 0.2, CPU, 2)
+    metrics.queue(model, version).queue_rows.set(3)
+    metrics.set_state(model, version, "READY")
+
+
+def test_every_metric_has_a_help_that_is_a_sentence(metrics):
+    families = list(ours(metrics))
+    assert families
+    assert [family.name for family in families if not family.documentation.endswith(".")] == []
+
+
+def test_every_time_names_its_unit_in_name_and_help(metrics):
+    times = [family for family in ours(metrics) if family.documentation.startswith("Time ")]
+    assert times
+    assert all(family.name.endswith("_seconds") and "in seconds" in family.documentation for family in times)
+
+
+def test_every_row_count_names_rows(metrics):
+    counted = {family.name for family in ours(metrics) if family.documentation.startswith("Rows")}
+    assert counted == {"signet_batch_rows", "signet_queue_rows", "signet_rows", "signet_predictions"}
+
+
+def test_the_metrics_are_these_and_of_these_kinds(metrics):
+    families = {family.name: family for family in ours(metrics)}
+    assert {name: family.type for name, family in families.items()} == {
+        "signet_batch_rows": "histogram",
+        "signet_build": "info",
+        "signet_load_seconds": "histogram",
+        "signet_model_intra_op_threads": "gauge",
+        "signet_model_provider": "gauge",
+        "signet_model_state": "gauge",
+        "signet_predictions": "counter",
+        "signet_queue_rows": "gauge",
+        "signet_queue_seconds": "histogram",
+        "signet_refusals": "counter",
+        "signet_request_seconds": "histogram",
+        "signet_requests_in_flight": "gauge",
+        "signet_rows": "counter",
+        "signet_run_seconds": "histogram",
+        "signet_split_runs": "counter",
+    }
+
+
+def test_the_processs_own_figures_are_on_the_same_page(metrics):
+    assert b"process_resident_memory_bytes" in generate_latest(metrics.registry)
+
+
+@pytest.mark.parametrize("name", ["signet_request_seconds", "signet_queue_seconds", "signet_run_seconds"])
+def test_latency_buckets_start_at_100_microseconds_and_rise(metrics, name):
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.00005)
+    queue = metrics.queue("letters", "1")
+    queue.queue_seconds.observe(0.00005)
+    queue.run_seconds.observe(0.00005)
+    (family,) = [family for family in ours(metrics) if family.name == name]
+    buckets = [(float(one.labels["le"]), one.value) for one in family.samples if one.name.endswith("_bucket")]
+    assert buckets[0] == (0.0001, 1)
+    assert buckets[-2][0] == 10
+    assert buckets == sorted(buckets)
+
+
+def test_a_request_is_counted_by_model_version_method_and_status(metrics):
+    for _ in range(2):
+        metrics.observe_request("letters", "1", "Predict", "OK", 0.25)
+    labels = {"model": "letters", "version": "1", "method": "Predict", "code": "OK"}
+    assert value(metrics, "signet_request_seconds_count", **labels) == 2
+    assert value(metrics, "signet_request_seconds_sum", **labels) == 0.5
+
+
+def test_a_refusal_is_counted_by_its_reason(metrics):
+    metrics.count_refusal("letters", "1", "Overloaded")
+    assert value(metrics, "signet_refusals_total", model="letters", version="1", reason="Overloaded") == 1
+
+
+def test_predictions_are_counted_by_label(metrics):
+    metrics.count_predictions("letters", "1", {"a": 3})
+    metrics.count_predictions("letters", "1", {"a": 1, "b": 2})
+    assert value(metrics, "signet_predictions_total", model="letters", version="1", label="a") == 4
+    assert value(metrics, "signet_predictions_total", model="letters", version="1", label="b") == 2
+
+
+def test_a_version_is_in_one_state(metrics):
+    metrics.set_state("letters", "1", "LOADING")
+    metrics.set_state("letters", "1", "READY")
+    states = {
+        state: value(metrics, "signet_model_state", model="letters", version="1", state=state)
+        for state in ("LOADING", "READY", "UNLOADING", "FAILED")
+    }
+    assert states == {"LOADING": 0, "READY": 1, "UNLOADING": 0, "FAILED": 0}
+
+
+def test_a_load_shows_its_time_provider_and_threads(metrics):
+    serve_one_version(metrics)
+    assert value(metrics, "signet_load_seconds_sum", model="letters") == 0.2
+    assert value(metrics, "signet_model_provider", model="letters", version="1", provider=CPU) == 1
+    assert value(metrics, "signet_model_intra_op_threads", model="letters", version="1") == 2
+
+
+def gauges(metrics: Metrics) -> set[tuple[str, str]]:
+    return {
+        (sample.labels["model"], sample.labels["version"])
+        for family in ours(metrics)
+        if family.type == "gauge"
+        for sample in family.samples
+        if "version" in sample.labels
+    }
+
+
+def test_the_gauges_of_a_version_that_is_gone_go_and_those_of_others_stay(metrics):
+    serve_one_version(metrics, version="1")
+    serve_one_version(metrics, version="2")
+    metrics.set_state("letters", "1", "GONE")
+    assert gauges(metrics) == {("letters", "2")}
+
+
+def test_a_version_that_failed_to_load_can_go_too(metrics):
+    metrics.set_state("letters", "1", "LOADING")
+    metrics.set_state("letters", "1", "FAILED")
+    assert value(metrics, "signet_model_state", model="letters", version="1", state="FAILED") == 1
+    metrics.set_state("letters", "1", "GONE")
+    assert gauges(metrics) == set()
+
+
+def test_a_version_that_comes_back_shows_its_gauges_again(metrics):
+    serve_one_version(metrics)
+    metrics.set_state("letters", "1", "GONE")
+    serve_one_version(metrics)
+    assert value(metrics, "signet_model_state", model="letters", version="1", state="READY") == 1
+    assert value(metrics, "signet_queue_rows", model="letters", version="1") == 3
+
+
+def test_label_names_are_those_of_bounded_sets_alone(metrics):
+    serve_one_version(metrics)
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.1)
+    metrics.count_refusal("letters", "1", "InvalidInput")
+    metrics.count_predictions("letters", "1", {"a": 1})
+    names = {name for family in ours(metrics) for sample in family.samples for name in sample.labels}
+    assert names == {"model", "version", "method", "code", "reason", "label", "state", "provider", "le"}
+
+
+def test_two_servers_of_a_process_do_not_share_figures(metrics):
+    other = Metrics()
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.1)
+    assert not [sample for family in ours(other) for sample in family.samples if "request_seconds_count" in sample.name]
+
+
+def test_the_build_is_named_by_its_version(metrics):
+    (family,) = [family for family in ours(metrics) if family.name == "signet_build"]
+    assert family.samples[0].labels["version"].count(".") == 2

@@ -1,0 +1,125 @@
+"""Settings come from flags before the environment before defaults; every bad value is told at once, by its name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from serving.settings import Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_the_environment(monkeypatch):
+    for name in [name for name in os.environ if name.upper().startswith("SIGNET_")]:
+        monkeypatch.delenv(name)
+
+
+def complaint(arguments: list[str]) -> list[str]:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - its text is what each test is about
+        read_settings(arguments)
+    return str(error.value).splitlines()
+
+
+def test_without_flags_and_environment_the_defaults_hold():
+    settings = read_settings([])
+    assert (settings.models, settings.host, settings.port, settings.metrics_port) == (
+        Path("models"),
+        "127.0.0.1",
+        8500,
+        8501,
+    )
+    assert (settings.providers, settings.tf32, settings.strict_nodes) == ("cpu", False, False)
+    assert (settings.allow_control, settings.allow_empty, settings.reflection) == (False, False, True)
+
+
+def test_the_environment_wins_over_the_default(monkeypatch):
+    monkeypatch.setenv("SIGNET_MAX_BATCH_ROWS", "7")
+    assert read_settings([]).max_batch_rows == 7
+
+
+def test_a_flag_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("SIGNET_MAX_BATCH_ROWS", "7")
+    assert read_settings(["--max-batch-rows", "9"]).max_batch_rows == 9
+
+
+def test_a_switch_of_the_environment_can_be_turned_off_by_its_flag(monkeypatch):
+    monkeypatch.setenv("SIGNET_TF32", "true")
+    assert read_settings([]).tf32
+    assert not read_settings(["--no-tf32"]).tf32
+
+
+def test_every_bad_value_is_told_at_once_with_its_flag_its_variable_and_what_came(monkeypatch):
+    monkeypatch.setenv("SIGNET_LOG_FORMAT", "xml")
+    lines = complaint(["--port", "70000", "--metrics-port", "many", "--providers", "tpu", "--drain-seconds", "-1"])
+    number = "input should be a valid integer, unable to parse string as an integer"
+    assert lines == [
+        "port (--port, SIGNET_PORT): '70000' came; input should be less than or equal to 65535",
+        f"metrics_port (--metrics-port, SIGNET_METRICS_PORT): 'many' came; {number}",
+        "providers (--providers, SIGNET_PROVIDERS): 'tpu' came; input should be 'cpu', 'cuda' or 'auto'",
+        "drain_seconds (--drain-seconds, SIGNET_DRAIN_SECONDS): '-1' came; input should be greater than or equal to 0",
+        "log_format (--log-format, SIGNET_LOG_FORMAT): 'xml' came; input should be 'console' or 'json'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--device-id", "-1"),
+        ("--gpu-memory-limit-bytes", "-1"),
+        ("--intra-op-threads", "-1"),
+        ("--max-batch-rows", "0"),
+        ("--queue-rows", "0"),
+        ("--max-request-rows", "0"),
+        ("--max-message-bytes", "1023"),
+        ("--max-image-pixels", "0"),
+        ("--lame-duck-seconds", "nan"),
+        ("--cudnn-conv-search", "FAST"),
+        ("--log-level", "loud"),
+        ("--access-log", "some"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_name(flag, value):
+    (line,) = complaint([flag, value])
+    assert line.startswith(f"{flag.removeprefix('--').replace('-', '_')} ({flag}, SIGNET_")
+    assert f"'{value}' came" in line
+
+
+def test_a_queue_that_could_not_take_the_largest_request_is_refused():
+    assert complaint(["--queue-rows", "99", "--max-request-rows", "100"]) == [
+        "queue_rows is 99; at least max_request_rows (100) was expected, or the largest request could never be queued"
+    ]
+    assert read_settings(["--queue-rows", "100", "--max-request-rows", "100"]).queue_rows == 100
+
+
+def test_a_flag_that_is_none_ends_the_program_with_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        read_settings(["--prot", "8500"])
+    assert end.value.code == 2
+    assert "--prot" in capsys.readouterr().err
+
+
+def test_help_explains_every_setting(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit) as end:
+        read_settings(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert field.description
+        assert field.description in text
+
+
+def test_a_setting_with_a_unit_names_it_in_its_description():
+    units = {"bytes": "bytes", "seconds": "seconds", "rows": "Rows", "pixels": "Pixels"}
+    descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
+    told = {
+        name: unit in descriptions[name] for name in descriptions for end, unit in units.items() if name.endswith(end)
+    }
+    assert told
+    assert all(told.values())
+
+
+def test_settings_cannot_be_changed_once_read():
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings([]).port = 1
