@@ -51,9 +51,8 @@ class Batcher:
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
         rows = self.signature.rows(inputs)
-        waiting = Waiting(
-            inputs, rows, _shape_key(inputs), deadline, time.monotonic(), asyncio.get_running_loop().create_future()
-        )
+        future = asyncio.get_running_loop().create_future()
+        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, time.monotonic(), future)
         self._queue.put(waiting, retry_after_seconds=self._queue.rows * self._row_seconds)
         self._idle.clear()
         self._start_run()
@@ -70,6 +69,10 @@ class Batcher:
             await asyncio.wait_for(self._idle.wait(), drain_seconds)
         except TimeoutError:
             self._queue.fail_all(ModelNotReady("this version was unloaded before these rows had their turn"))
+
+    def _shape_key(self, inputs: Tensors) -> Hashable:
+        """What must be equal for rows to share a run: every dimension but rows, in the signature's order."""
+        return tuple(inputs[spec.name].shape[1:] for spec in self.signature.inputs)
 
     def _start_run(self) -> None:
         if self._running:
@@ -100,8 +103,11 @@ class Batcher:
     def _compute(self, shares: list[Share]) -> list[Outcome]:
         """In the executor's thread: run the shares together; if that fails, halve them until the fault is alone."""
         started = time.perf_counter()
+        rows = sum(share.rows for share in shares)
         try:
             outputs = self._session.run(_joined(shares))
+            if self._queue.batched:
+                _check_rows(outputs, rows)
         except SessionError as error:
             if len(shares) == 1:
                 return [InvalidInput(str(error))]
@@ -109,7 +115,6 @@ class Batcher:
             middle = len(shares) // 2
             return self._compute(shares[:middle]) + self._compute(shares[middle:])
         seconds = time.perf_counter() - started
-        rows = sum(share.rows for share in shares)
         self._row_seconds = seconds / max(rows, 1)
         self._metrics.run_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
@@ -117,9 +122,11 @@ class Batcher:
         return list(_divided(outputs, shares))
 
 
-def _shape_key(inputs: Tensors) -> Hashable:
-    """What must be equal for rows to share a run: every dimension but rows."""
-    return tuple(array.shape[1:] for array in inputs.values())
+def _check_rows(outputs: Tensors, rows: int) -> None:
+    """What the proof made at load could not see: a model that gives other rows on other numbers."""
+    for name, array in outputs.items():
+        if len(array) != rows:
+            raise SessionError(f"the model gave {len(array)} rows of {name} for {rows} rows of input")
 
 
 def _joined(shares: list[Share]) -> Tensors:

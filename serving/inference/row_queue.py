@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from serving.errors import DeadlineExceeded, Overloaded, ServingError
+from serving.errors import DeadlineExceeded, InvalidInput, Overloaded, ServingError
 from serving.inference.signature import Tensors
 
 if TYPE_CHECKING:
@@ -46,8 +46,15 @@ class Waiting:
             return
         self.pieces.append(piece)
         self.answered += rows
-        if self.answered == self.rows:
-            self.future.set_result({name: np.concatenate([one[name] for one in self.pieces]) for name in piece})
+        if self.answered < self.rows:
+            return
+        try:
+            whole = {name: np.concatenate([one[name] for one in self.pieces]) for name in piece}
+        except ValueError:
+            text = f"the outputs for parts of these {self.rows} rows differ in shape; send fewer rows in one request"
+            self.fail(InvalidInput(text))
+        else:
+            self.future.set_result(whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class RowQueue:
     def __init__(self, max_batch_rows: int, max_rows: int, *, batched: bool) -> None:
         self._max_batch_rows = max_batch_rows
         self._max_rows = max_rows
-        self._batched = batched
+        self.batched = batched
         self._callers: deque[Waiting] = deque()
         self.rows = 0
 
@@ -100,9 +107,9 @@ class RowQueue:
         shares: list[Share] = []
         room = self._max_batch_rows
         while room and (caller := self._head(now)) is not None:
-            if shares and (not self._batched or caller.shape_key != shares[0].caller.shape_key):
+            if shares and (not self.batched or caller.shape_key != shares[0].caller.shape_key):
                 break
-            rows = min(room, caller.rows - caller.taken) if self._batched else caller.rows
+            rows = min(room, caller.rows - caller.taken) if self.batched else caller.rows
             shares.append(Share(caller, caller.taken, caller.taken + rows))
             caller.taken += rows
             room = max(0, room - rows)
