@@ -7,48 +7,68 @@ a bare ONNX model gets from its graph and the label file beside it. Does not kno
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from serving.errors import ModelBroken
 from serving.inference.inputs import ImagePreprocessing, Preprocessing
 from serving.inference.labels import Decision, Labeller
 from serving.inference.signature import Signature, TensorSpec
+from serving.repository.manifest_limits import (
+    check_decision,
+    check_files,
+    check_model_name,
+    check_preprocessing_limits,
+    check_specs,
+    check_tensor,
+    check_tolerance,
+    refuse_null,
+)
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 SIGMOID_LABELS = 2
+
+Positive = Annotated[int, Field(ge=1)]
+Specs = Annotated[tuple[Annotated[TensorSpec, AfterValidator(check_tensor)], ...], AfterValidator(check_specs)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
     """The recorded check: `rows` of golden.npz, and by provider how far an output may differ, absolute."""
 
-    rows: int
-    tolerance: dict[str, float]
+    rows: Positive
+    tolerance: Annotated[dict[str, Annotated[float, Field(gt=0)]], AfterValidator(check_tolerance)]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What a package says of itself; a bare model has no task, no files, no golden."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     schema_version: Literal[1]
-    model: str
-    version: int
+    model: Annotated[str, AfterValidator(check_model_name)]
+    version: Positive
     created: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    files: dict[str, str]
+    inputs: Specs
+    outputs: Specs
+    files: Annotated[dict[str, Sha256], AfterValidator(check_files)]
     task: str = ""
     recipe: str = ""
     source_revision: str = ""
     frameworks: dict[str, str] = field(default_factory=dict)
-    class_indices: dict[str, int] = field(default_factory=dict)
-    decision: Decision | None = None
-    preprocessing: Annotated[Preprocessing, Field(discriminator="kind")] | None = None
+    class_indices: Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(min_length=2)] = field(default_factory=dict)
+    decision: Annotated[Decision | None, BeforeValidator(check_decision)] = None
+    preprocessing: Annotated[
+        Annotated[Preprocessing, Field(discriminator="kind"), AfterValidator(check_preprocessing_limits)] | None,
+        AfterValidator(refuse_null),
+    ] = None
     metrics: dict[str, float] = field(default_factory=dict)
-    golden: Golden | None = None
+    golden: Annotated[Golden | None, AfterValidator(refuse_null)] = None
 
     @property
     def signature(self) -> Signature:
@@ -64,10 +84,16 @@ def read_manifest(path: Path) -> Manifest:
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ModelBroken(f"manifest.json: {faults}") from error
+        raise ModelBroken(f"manifest.json: {'; '.join(map(_fault, error.errors()))}") from error
     except OSError as error:
         raise ModelBroken(f"manifest.json cannot be read: {error.strerror}") from error
+
+
+def _fault(error: "ErrorDetails") -> str:
+    text, came = error["msg"].removeprefix("Value error, "), error["input"]
+    if error["type"] not in {"value_error", "json_invalid"} and isinstance(came, str | int | float):
+        text = f"{came!r:.64} came; {text[0].lower()}{text[1:]}"
+    return ": ".join(filter(None, (".".join(map(str, error["loc"])), text)))
 
 
 def bare_manifest(model: str, version: int, signature: Signature, class_indices: dict[str, int]) -> Manifest:

@@ -15,9 +15,8 @@ from typing import Protocol
 
 from serving.errors import InvalidInput, ModelBroken, ModelNotFound, ModelNotReady
 from serving.inference.providers import ProviderUnavailable
+from serving.repository.manifest_limits import MODEL_NAME
 from serving.repository.served_model import ServedModel
-
-MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 _log = logging.getLogger(__name__)
 
