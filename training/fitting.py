@@ -26,8 +26,9 @@ Augment = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 class FitPlan:
     """How a recipe fits. `optimizer(steps)` is made for so many steps in all.
 
-    `jit_compile`: by XLA; as fast or faster for small batch-normalised nets, and five times slower for the shapes net.
-    `whole_epochs`: compile an epoch into one function, for nets whose step is shorter than a call from Python.
+    `jit_compile`: by XLA; as fast or faster for small batch-normalised nets, five times slower for the shapes net.
+    `keep_best`: end with the weights of the epoch with the lowest validation loss. `whole_epochs`: compile an epoch
+    into one function, for nets whose step is shorter than a call from Python.
     """
 
     optimizer: Callable[[int], keras.optimizers.Optimizer]
@@ -35,6 +36,7 @@ class FitPlan:
     batch_rows: int
     augment: Augment | None = None
     jit_compile: bool = True
+    keep_best: bool = False
     whole_epochs: bool = False
 
 
@@ -56,7 +58,11 @@ def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan
             figures |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
         for name, value in figures.items():
             history.setdefault(name, []).append(value)
+        if plan.keep_best and history["val_loss"][-1] == min(history["val_loss"]):
+            best = model.get_weights()
         options.on_epoch(epoch, options.epochs, figures)
+    if plan.keep_best:
+        model.set_weights(best)
     return history
 
 

@@ -1,46 +1,32 @@
 """Fashion-MNIST: which of ten kinds of clothing is it? 28 x 28 grey pixels in, ten probabilities out.
 
-    signet-train fashion_mnist --recipe quick      2 minutes on 2 cores      HEADER
+    signet-train fashion_mnist --recipe quick             2 min on 2 cores    92.58 % of the 10,000 test images
+    signet-train fashion_mnist --recipe lenet
+    signet-train fashion_mnist --recipe conv              15 min              over-fits: watch its curves
+    signet-train fashion_mnist --recipe pool              4 min               the course: 89.09 %
+    signet-train fashion_mnist --recipe vgg7              100 min             the course: 92.52 %
+    signet-train fashion_mnist --recipe vgg7_augmented                        the course: 92.88 %
+    signet-train fashion_mnist --recipe resnet            2 hours
 
-2,000 of the 60,000 training images are kept for validation, the curve in the report; the test images are read once, at
-the end.
+`lenet`, `conv`, `pool` and `vgg7` train on the first three quarters of the 60,000 images and keep the rest for
+validation, as the course does, and end with the weights of the epoch with the lowest validation loss; the others keep
+2,000, drawn by the seed. Augmentation is drawn anew each epoch from training rows alone, where the course appends
+augmented copies and then validates on them. The test images are read once, at the end.
 """
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import keras
 
-from training.augment import flip
-from training.datasets.fashion_mnist import SIZE_PIXELS, load_fashion_mnist
+from training import augment, nets
+from training.datasets.fashion_mnist import SIZE_PIXELS, load_as_the_course_splits, load_fashion_mnist
 from training.fitting import FitPlan, fit
 from training.schedules import OneCycle
-from training.task import Dataset, FitOptions, History, Recipe, Task
+from training.task import Dataset, Recipe, Task
 
-layers = keras.layers
-
-
-def conv_block(inputs: object, filters: int, strides: int = 1) -> object:
-    """Convolution 3 x 3, batch normalisation, relu."""
-    hidden = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(inputs)
-    return layers.ReLU()(layers.BatchNormalization()(hidden))
-
-
-def residual_pair(inputs: object, filters: int) -> object:
-    """Two blocks whose sum with their input goes on (He et al., arXiv:1512.03385)."""
-    return layers.Add()([inputs, conv_block(conv_block(inputs, filters), filters)])
-
-
-def head(inputs: object, classes: int) -> object:
-    """Global max and mean pooling side by side, then softmax."""
-    pooled = layers.Concatenate()([layers.GlobalMaxPooling2D()(inputs), layers.GlobalAveragePooling2D()(inputs)])
-    return layers.Dense(classes, activation="softmax", name="probabilities")(pooled)
-
-
-def build_quick(dataset: Dataset) -> keras.Model:
-    """24 by stride 2, 48, pool, 96, residual pair of 96."""
-    image = keras.Input((SIZE_PIXELS, SIZE_PIXELS, 1), dtype="uint8", name="image")
-    hidden = conv_block(layers.Rescaling(1 / 127.5, offset=-1)(image), 24, strides=2)
-    hidden = layers.MaxPooling2D(2)(conv_block(hidden, 48))
-    hidden = residual_pair(conv_block(hidden, 96), 96)
-    return keras.Model(image, head(hidden, len(dataset.class_indices)))
+SHAPE = (SIZE_PIXELS, SIZE_PIXELS, 1)
 
 
 def smoothed_crossentropy(truth: object, scores: object) -> object:
@@ -49,16 +35,88 @@ def smoothed_crossentropy(truth: object, scores: object) -> object:
     return keras.losses.categorical_crossentropy(keras.ops.one_hot(truth, classes), scores, label_smoothing=0.1)
 
 
-def fit_quick(model: keras.Model, dataset: Dataset, options: FitOptions) -> History:
-    """SGD with Nesterov momentum, one cycle to 0.2, images flipped at random."""
-    plan = FitPlan(
-        lambda steps: keras.optimizers.SGD(OneCycle(0.2, steps), momentum=0.9, nesterov=True, weight_decay=5e-3),
-        smoothed_crossentropy,
-        batch_rows=128,
-        augment=flip,
-    )
-    return fit(model, dataset, options, plan)
+COURSE_PLAN = FitPlan(
+    optimizer=lambda _: keras.optimizers.Adam(),
+    loss=keras.losses.sparse_categorical_crossentropy,
+    batch_rows=32,
+    jit_compile=False,
+    keep_best=True,
+)
 
+ONE_CYCLE_PLAN = FitPlan(
+    optimizer=lambda steps: keras.optimizers.SGD(OneCycle(0.2, steps), momentum=0.9, nesterov=True, weight_decay=5e-3),
+    loss=smoothed_crossentropy,
+    batch_rows=128,
+    augment=augment.flip,
+)
+
+VGG_PLAN = FitPlan(
+    optimizer=lambda steps: keras.optimizers.Adam(OneCycle(2e-3, steps)),
+    loss=smoothed_crossentropy,
+    batch_rows=64,
+    augment=augment.flip_and_shift,
+    jit_compile=False,
+)
+
+
+def _course(name: str, summary: str, net: Callable[..., keras.Model], epochs: int = 25) -> Recipe:
+    return Recipe(
+        name=name,
+        summary=summary,
+        epochs=epochs,
+        batch_rows=32,
+        seed=1,
+        build=_built(net),
+        fit=partial(fit, plan=COURSE_PLAN),
+        load=load_as_the_course_splits,
+    )
+
+
+def _built(net: Callable[..., keras.Model]) -> Callable[[Dataset], keras.Model]:
+    return lambda dataset: net(SHAPE, len(dataset.class_indices))
+
+
+RECIPES = (
+    Recipe(
+        name="quick",
+        summary="A small batch-normalised residual net, one cycle of six epochs",
+        epochs=6,
+        batch_rows=128,
+        seed=1,
+        build=_built(nets.quick_net),
+        fit=partial(fit, plan=ONE_CYCLE_PLAN),
+    ),
+    _course("lenet", "LeNet-5 of 1998, its page of 32 x 32 pixels kept by a border", nets.lenet5),
+    _course(
+        "conv",
+        "The course's over-fitting example: three convolutions without activation, no pooling",
+        partial(nets.course_cnn, filters=(16, 32, 64), pool=False),
+    ),
+    _course(
+        "pool",
+        "The course's net with pooling and dropout",
+        partial(nets.course_cnn, filters=(32, 64, 128), pool=True),
+    ),
+    _course("vgg7", "The course's VGG-7", nets.vgg7),
+    Recipe(
+        name="vgg7_augmented",
+        summary="VGG-7, flips and shifts drawn anew each epoch, one cycle, label smoothing",
+        epochs=30,
+        batch_rows=64,
+        seed=1,
+        build=_built(nets.vgg7),
+        fit=partial(fit, plan=VGG_PLAN),
+    ),
+    Recipe(
+        name="resnet",
+        summary="A compact residual net, flips and cut-outs drawn anew each epoch, one cycle",
+        epochs=60,
+        batch_rows=128,
+        seed=1,
+        build=_built(partial(nets.residual_net, widths=(32, 64, 128, 160))),
+        fit=partial(fit, plan=replace(ONE_CYCLE_PLAN, augment=augment.flip_and_cut_out)),
+    ),
+)
 
 FASHION_MNIST = Task(
     name="fashion_mnist",
@@ -77,17 +135,7 @@ FASHION_MNIST = Task(
         "alpha_background": 0,
         "exif_orientation": True,
     },
-    recipes={
-        "quick": Recipe(
-            name="quick",
-            summary="A small batch-normalised residual net, one cycle of six epochs",
-            epochs=6,
-            batch_rows=128,
-            seed=1,
-            build=build_quick,
-            fit=fit_quick,
-        )
-    },
+    recipes={recipe.name: recipe for recipe in RECIPES},
     default_recipe="quick",
     course_figure="92.88 %",
     notes={"quick": "The course's figure is that of its best net, VGG-7 with augmentation, trained for 100 minutes."},
