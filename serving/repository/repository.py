@@ -150,7 +150,9 @@ class ModelRepository:
             status.served = await asyncio.to_thread(self._loader.load, self._root / name / str(version), name, version)
         except ModelBroken as error:
             status.reason = str(error)
-        except ProviderUnavailable:
+        except ProviderUnavailable as error:
+            status.state, status.reason = ModelState.FAILED, str(error)
+            self._on_change(status)
             raise
         except Exception:  # noqa: BLE001 - whatever it is, the other models are served
             _log.exception("loading %s version %d", name, version)
