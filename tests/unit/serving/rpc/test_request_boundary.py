@@ -1,0 +1,106 @@
+"""Every error has a status, and answers of a stream keep the order of its requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import grpc
+import pytest
+
+from serving import errors
+from serving.rpc.request_boundary import STATUS_OF, Outcome, in_order
+
+WINDOW = 4
+
+
+def family(root: type[errors.ServingError]) -> Iterator[type[errors.ServingError]]:
+    """A class and all below it."""
+    yield root
+    for child in root.__subclasses__():
+        yield from family(child)
+
+
+@pytest.mark.parametrize("kind", [one for one in family(errors.ServingError) if one is not errors.ServingError])
+def test_every_error_has_a_status_of_its_own_or_its_parents(kind):
+    assert any(one in STATUS_OF for one in kind.__mro__)
+
+
+def test_every_error_is_in_the_drawing_of_the_tree():
+    drawing = errors.__doc__ or ""
+    assert [one.__name__ for one in family(errors.ServingError) if one.__name__ not in drawing] == []
+
+
+def test_the_errors_tell_apart_what_a_caller_can_do():
+    codes = {kind.__name__: status.name for kind, status in STATUS_OF.items()}
+    assert codes == {
+        "InvalidInput": "INVALID_ARGUMENT",
+        "ModelNotFound": "NOT_FOUND",
+        "ModelBroken": "FAILED_PRECONDITION",
+        "Unavailable": "UNAVAILABLE",
+        "Overloaded": "RESOURCE_EXHAUSTED",
+        "DeadlineExceeded": "DEADLINE_EXCEEDED",
+        "PermissionDenied": "PERMISSION_DENIED",
+        "InternalError": "INTERNAL",
+    }
+
+
+def test_a_long_text_is_cut():
+    outcome = Outcome(grpc.StatusCode.INVALID_ARGUMENT, error=errors.InvalidInput("x" * 5000))
+    assert len(outcome.text) == 1024
+
+
+async def items(count: int) -> AsyncIterator[bytes]:
+    for number in range(count):
+        yield bytes([number])
+
+
+async def test_results_come_in_the_order_of_the_items_though_later_ones_are_done_first():
+    last_is_done = asyncio.Event()
+
+    async def work(item: bytes) -> bytes:
+        if item == bytes([WINDOW - 1]):
+            last_is_done.set()
+        await last_is_done.wait()
+        return item * 2
+
+    results = [one async for one in in_order(items(WINDOW), work, WINDOW)]
+    assert results == [bytes([number]) * 2 for number in range(WINDOW)]
+
+
+async def test_no_more_than_a_window_of_items_is_worked_on_at_once():
+    under_way, most = 0, 0
+
+    async def work(item: bytes) -> bytes:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return item
+
+    results = [one async for one in in_order(items(50), work, WINDOW)]
+    assert len(results) == 50
+    assert most <= WINDOW
+
+
+async def test_what_is_under_way_is_cancelled_with_a_stream_that_is_left():
+    cancelled: list[bytes] = []
+    all_begun = asyncio.Event()
+
+    async def work(item: bytes) -> bytes:
+        if item == bytes([WINDOW - 1]):
+            all_begun.set()
+        if item == b"\0":
+            await all_begun.wait()
+            return item
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+        return item
+
+    stream = in_order(items(WINDOW), work, WINDOW)
+    assert await anext(stream) == b"\0"
+    await stream.aclose()  # type: ignore[attr-defined] # an async generator behind its plainer type
+    await asyncio.sleep(0)
+    assert cancelled == [b"\1", b"\2", b"\3"]
