@@ -258,15 +258,6 @@ async def test_while_it_unloads_a_version_takes_no_requests_and_answers_those_it
     assert (await answer)["y"].argmax(axis=1).tolist() == [0, 1, 2]
 
 
-async def test_a_version_that_was_unloaded_refuses_whoever_still_holds_it(tmp_path, watch):
-    put(tmp_path, 1)
-    watched = await watch()
-    served = watched.repository.get("letters")
-    await watched.repository.unload("letters")
-    with pytest.raises(ModelNotReady):
-        await served.predict({"x": np.zeros((1, 3), np.float32)}, FOREVER)
-
-
 async def test_closing_unloads_everything(tmp_path, watch):
     put(tmp_path, 1)
     put_broken(tmp_path, 1, "broken")

@@ -1,0 +1,63 @@
+"""A server that cannot serve as it was asked to refuses to start, and says which setting is at fault."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from serving.inference.providers import ProviderUnavailable
+from serving.server import Server, StartError
+from serving.settings import Settings
+from tests import tiny_models as tiny
+
+
+def server_with(**settings: Any) -> Server:
+    return Server(Settings(**{"port": 0, "metrics_port": 0, **settings}))
+
+
+async def refusal(error: type[Exception], **settings: Any) -> str:
+    server = server_with(**settings)
+    try:
+        with pytest.raises(error) as refused:
+            await server.start()
+    finally:
+        await server.stop()
+    return str(refused.value)
+
+
+@pytest.fixture
+def taken_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+async def test_cuda_that_is_not_installed_is_refused_and_not_replaced_by_the_cpu(tmp_path):
+    tiny.put_bare(tmp_path, "letters", tiny.linear_model())
+    text = await refusal(ProviderUnavailable, models=tmp_path, providers="cuda")
+    assert text.startswith("providers=cuda was asked for, but the installed onnxruntime has only ")
+
+
+async def test_a_repository_that_is_no_folder_is_refused(tmp_path):
+    assert await refusal(StartError, models=tmp_path / "nowhere") == f"models: {tmp_path}/nowhere is no folder"
+
+
+async def test_a_grpc_port_that_is_taken_is_refused(tmp_path, taken_port):
+    text = await refusal(StartError, models=tmp_path, port=taken_port)
+    assert text == f"port: 127.0.0.1:{taken_port} cannot be listened on; is it taken?"
+
+
+async def test_a_metrics_port_that_is_taken_is_refused(tmp_path, taken_port):
+    text = await refusal(StartError, models=tmp_path, metrics_port=taken_port)
+    assert text == f"metrics_port: 127.0.0.1:{taken_port} cannot be listened on (Address already in use)"
+
+
+async def test_auto_starts_on_what_is_there_and_says_what_it_took(tmp_path):
+    tiny.put_bare(tmp_path, "letters", tiny.linear_model())
+    server = server_with(models=tmp_path, providers="auto")
+    await server.start()
+    try:
+        assert server.repository.get("letters").provider.endswith("ExecutionProvider")
+    finally:
+        await server.stop()
