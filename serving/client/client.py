@@ -1,0 +1,170 @@
+"""The client for threads.
+
+Owns a channel and the inputs of models that it has asked for. Does not know how requests are encoded, which errors
+there are, or when a call is tried again.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from protos.signet.v1 import prediction_pb2
+from serving.client import operations
+from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
+from serving.client.calls import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    DEFAULT_TIMEOUT_SECONDS,
+    Attempts,
+    channel_options,
+    serving_error,
+)
+from serving.client.encoding import Inputs, Request, encode, only_input
+from serving.client.operations import Operation, Result
+from serving.client.stream import StreamOrder
+from serving.errors import InvalidInput, ServingError, Unavailable
+
+
+class Client:
+    """Asks the server at `address`, "host:port". May be used by several threads at once; close it, or use `with`.
+
+    `timeout_seconds` is the time that a call has, retries included, unless the call says otherwise. No message is
+    larger than `max_message_bytes`, sent or received. Calls raise the errors of `serving.errors`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._channel = grpc.insecure_channel(  # type: ignore[no-untyped-call]
+            address, channel_options(max_message_bytes)
+        )
+        self._input_of: dict[tuple[str, int | None], TensorSpec] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the calls under way and disconnect."""
+        self._channel.close()
+
+    def predict(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        top_k: int = 1,
+        return_scores: bool = False,
+        return_outputs: bool = False,
+        id: str = "",  # noqa: A002 - the message's name for it
+        timeout_seconds: float | None = None,
+    ) -> Answer:
+        """Label rows; `inputs` are one or several, see `serving.client.encoding.Inputs`.
+
+        One image, one dict of features, or an array without a rows axis is one row.
+        """
+        request = Request(model, inputs, version, top_k, return_scores, return_outputs, id)
+        attempts = self._attempts(timeout_seconds)
+        try:
+            return self._call(operations.predict(self._encode(request, attempts)), attempts)
+        except InvalidInput:
+            # Another version may have become the default, with another input.
+            self._input_of.pop((model, version), None)
+            raise
+
+    def predict_stream(
+        self, requests: Iterable[Request], *, timeout_seconds: float | None = None
+    ) -> Iterator[Answer | Failure]:
+        """Answer requests over one stream, in their order; one that fails is a Failure and the others go on.
+
+        `requests` is read ahead as far as the server takes them in, by another thread. There is no retry, and no limit
+        on the time unless `timeout_seconds` sets one for the whole stream.
+        """
+        order = StreamOrder()
+        method = self._channel.stream_stream(operations.STREAM_PATH)
+        call = method(self._encoded(requests, order), timeout=timeout_seconds)
+        try:
+            for data in call:
+                yield from order.answers(data)
+        except grpc.RpcError as failed:
+            raise serving_error(failed) from None
+        finally:
+            call.cancel()
+        yield from order.rest()
+
+    def models(self, *, timeout_seconds: float | None = None) -> tuple[ModelStatus, ...]:
+        """Every version that the server found, and its state."""
+        return self._call(operations.list_models(), self._attempts(timeout_seconds))
+
+    def model(self, name: str, version: int | None = None, *, timeout_seconds: float | None = None) -> ModelDetails:
+        """All about one version, by default the model's default."""
+        return self._call(operations.get_model(name, version), self._attempts(timeout_seconds))
+
+    def load_model(self, name: str, version: int | None = None, *, timeout_seconds: float | None = None) -> ModelStatus:
+        """Make a version READY, by default the highest on disk. Raises PermissionDenied unless control is on."""
+        return self._call(operations.load_model(name, version), self._attempts(timeout_seconds))
+
+    def unload_model(
+        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
+    ) -> tuple[ModelStatus, ...]:
+        """Drain and free a version, by default all of them. Raises PermissionDenied unless control is on."""
+        return self._call(operations.unload_model(name, version), self._attempts(timeout_seconds))
+
+    def health(self, model: str = "", *, timeout_seconds: float | None = None) -> bool:
+        """Whether the server, or a model of it, is SERVING now: asked once.
+
+        Raises Unavailable if nobody answers, ModelNotFound.
+        """
+        return self._call(operations.health(model), self._attempts(timeout_seconds).once())
+
+    def wait_ready(self, timeout_seconds: float | None = None) -> None:
+        """Wait until the server is SERVING. Raises Unavailable if it is not in time."""
+        self._call(operations.ready(), self._attempts(timeout_seconds))
+
+    def _attempts(self, timeout_seconds: float | None) -> Attempts:
+        return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
+
+    def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
+        method = self._channel.unary_unary(operation.path)
+        while True:
+            error: ServingError
+            try:
+                return operation.decode(method(operation.request, timeout=attempts.remaining_seconds()))
+            except grpc.RpcError as failed:
+                error = serving_error(failed)
+            except Unavailable as not_ready:
+                error = not_ready
+            time.sleep(attempts.pause_after(error))
+
+    def _encode(self, request: Request, attempts: Attempts) -> prediction_pb2.PredictRequest:
+        return encode(request, self._spec(request, attempts) if request.needs_input_spec else None)
+
+    def _spec(self, request: Request, attempts: Attempts) -> TensorSpec:
+        key = (request.model, request.version)
+        if key not in self._input_of:
+            self._input_of[key] = only_input(self._call(operations.get_model(*key), attempts))
+        return self._input_of[key]
+
+    def _encoded(self, requests: Iterable[Request], order: StreamOrder) -> Iterator[bytes]:
+        try:
+            for request in requests:
+                try:
+                    message = self._encode(request, self._attempts(None))
+                except ServingError as error:
+                    order.refused(request.id, error)
+                else:
+                    yield order.sent(message)
+        except Exception as error:  # noqa: BLE001 - gRPC would swallow what the caller's iterator raises
+            order.broken = error

@@ -1,0 +1,110 @@
+"""`signet models`, `labels` and `health`: what the server has, and the control over it.
+
+Owns what is printed of a version. Does not know flags' spelling.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from serving.client.answers import ImagePreprocessing, ModelDetails, ModelStatus
+from serving.client.client import Client
+from serving.client.output import print_json, print_line, print_table
+from serving.errors import InvalidInput
+
+
+def list_models(client: Client, flags: argparse.Namespace) -> int:
+    """Print every version and its state."""
+    return _print_statuses(client.models(), flags)
+
+
+def show_model(client: Client, flags: argparse.Namespace) -> int:
+    """Print all about one version."""
+    details = client.model(flags.model, flags.version)
+    if flags.json:
+        print_json(asdict(details))
+        return 0
+    pairs = list(_facts(details))
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        print_line(f"{name.ljust(width)}  {value}")
+    return 0
+
+
+def load_model(client: Client, flags: argparse.Namespace) -> int:
+    """Make a version READY and print its status."""
+    return _print_statuses([client.load_model(flags.model, flags.version)], flags)
+
+
+def unload_model(client: Client, flags: argparse.Namespace) -> int:
+    """Drain versions and print their statuses."""
+    return _print_statuses(client.unload_model(flags.model, flags.version), flags)
+
+
+def labels(client: Client, flags: argparse.Namespace) -> int:
+    """Print a model's labels by class index; as JSON, its class_indices."""
+    details = client.model(flags.model, flags.version)
+    if not details.class_indices:
+        status = details.status
+        raise InvalidInput(f"model {status.model} version {status.version} is {status.state} and has no labels")
+    if flags.json:
+        print_json({label: details.class_indices[label] for label in details.labels})
+    else:
+        print_table(("index", "label"), [(str(details.class_indices[label]), label) for label in details.labels])
+    return 0
+
+
+def health(client: Client, flags: argparse.Namespace) -> int:
+    """Print SERVING or NOT_SERVING; 0 or 1."""
+    serving = client.health(flags.model)
+    state = "SERVING" if serving else "NOT_SERVING"
+    if flags.json:
+        print_json({"model": flags.model, "status": state} if flags.model else {"status": state})
+    else:
+        print_line(state)
+    return 0 if serving else 1
+
+
+def _print_statuses(statuses: Iterable[ModelStatus], flags: argparse.Namespace) -> int:
+    if flags.json:
+        for status in statuses:
+            print_json(asdict(status))
+        return 0
+    rows = [(one.model, str(one.version), one.state, "yes" if one.is_default else "", one.reason) for one in statuses]
+    print_table(("model", "version", "state", "default", "reason"), rows)
+    return 0
+
+
+def _facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
+    """What there is to say of a version, by name; what is unknown is left out."""
+    status = details.status
+    yield "model", f"{status.model} version {status.version}{', the default' if status.is_default else ''}"
+    yield "state", f"{status.state}{f': {status.reason}' if status.reason else ''}"
+    if details.created:
+        yield "trained", f"{details.created}, task {details.task}, recipe {details.recipe}"
+    yield from (("input", str(spec)) for spec in details.inputs)
+    yield from (("output", str(spec)) for spec in details.outputs)
+    to = details.preprocessing
+    if isinstance(to, ImagePreprocessing):
+        yield "images", f"{to.width} x {to.height} pixels, {to.color_mode}; other sizes: {to.other_size}"
+    elif to is not None:
+        for one in to.features:
+            yield "feature", f"{one.name}, trained on {one.minimum:g} to {one.maximum:g}"
+    if details.class_indices:
+        yield "labels", ", ".join(details.labels)
+    if details.decision is not None:
+        threshold = details.decision.threshold
+        yield "decision", details.decision.kind + ("" if threshold is None else f", threshold {threshold:g}")
+    yield from (("metric", f"{name} {value:g}") for name, value in details.metrics.items())
+    yield from _service_facts(details)
+
+
+def _service_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
+    """How the server runs it."""
+    if details.provider:
+        yield "runs on", f"{details.provider}, {details.intra_op_threads} threads"
+        yield "batched", f"no: {details.unbatched_reason}" if details.unbatched_reason else "yes"
+        yield "load time", f"{details.load_seconds:.3f} s"
+    if details.golden is not None:
+        golden = details.golden
+        yield "golden", f"{golden.rows} rows within {golden.max_abs_difference:.2g}, {golden.tolerance:g} allowed"
