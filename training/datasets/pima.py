@@ -51,15 +51,24 @@ def load_pima(data: Path | None, seed: int) -> Dataset:  # noqa: ARG001 - the sp
 def read_table(text: str, name: str) -> Rows:
     """The rows of a CSV text with a header that names FEATURES and `diabetes`, in any order.
 
-    Raises TrainingError naming the column that is missing, or the line and column that hold no number.
+    Raises TrainingError naming the column that is missing or named twice, or the line and column that hold no number.
     """
-    reader = csv.DictReader(text.splitlines())
-    missing = [column for column in (*FEATURES, TRUTH) if column not in (reader.fieldnames or ())]
+    try:
+        reader = csv.DictReader(text.splitlines())
+        columns, records = list(reader.fieldnames or ()), list(reader)
+    except csv.Error as error:
+        raise TrainingError(f"{name}: {error}; a CSV file was expected") from error
+    missing = [column for column in (*FEATURES, TRUTH) if column not in columns]
     if missing:
         raise TrainingError(f"{name}: no column {', '.join(missing)}; {', '.join((*FEATURES, TRUTH))} were expected")
+    twice = [column for column in (*FEATURES, TRUTH) if columns.count(column) > 1]
+    if twice:
+        raise TrainingError(f"{name}: more than one column {', '.join(twice)}; one was expected")
     inputs: list[list[float]] = []
     truth: list[int] = []
-    for line, record in enumerate(reader, start=2):
+    for line, record in enumerate(records, start=2):
+        if reader.restkey in record:
+            raise TrainingError(f"{name}, line {line}: more than the {len(columns)} values that the header names")
         inputs.append([_number(record, column, name, line) for column in FEATURES])
         outcome = _number(record, TRUTH, name, line)
         if outcome not in (0, 1):

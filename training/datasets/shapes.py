@@ -6,6 +6,7 @@ the sorted folder names, as Keras gives them. Does not know models.
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -60,22 +61,41 @@ def load_folders(data: Path | None, seed: int) -> Dataset:  # noqa: ARG001 - not
 
 
 def _files(data: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Path from `data` on and content of every visible file."""
-    if data.is_dir():
-        for path in sorted(data.rglob("*")):
-            relative = PurePosixPath(path.relative_to(data).as_posix())
-            if path.is_file() and _visible(relative):
-                yield relative, path.read_bytes()
-        return
+    """Path from `data` on and content of every visible file. Raises TrainingError."""
     try:
-        with zipfile.ZipFile(data) as archive:
-            for name in sorted(archive.namelist()):
-                if not name.endswith("/") and _visible(PurePosixPath(name)):
-                    yield PurePosixPath(name), archive.read(name)
+        yield from _folder_files(data) if data.is_dir() else _zip_files(data)
     except FileNotFoundError as error:
         raise TrainingError(f"{data}: no such folder or file") from error
+    except OSError as error:
+        raise TrainingError(f"{error.filename or data}: {error.strerror}") from error
+
+
+def _folder_files(folder: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        relative = PurePosixPath(path.relative_to(folder).as_posix())
+        if path.is_file() and _visible(relative):
+            yield relative, path.read_bytes()
+
+
+def _zip_files(data: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    try:
+        archive = zipfile.ZipFile(data)
     except zipfile.BadZipFile as error:
         raise TrainingError(f"{data}: neither a folder nor a zip file") from error
+    with archive:
+        for name in sorted(archive.namelist()):
+            if not name.endswith("/") and _visible(PurePosixPath(name)):
+                yield PurePosixPath(name), _unzipped(archive, name, data)
+
+
+def _unzipped(archive: zipfile.ZipFile, name: str, data: Path) -> bytes:
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise TrainingError(f"{data}: {name} in it is broken: {error}") from error
+    except RuntimeError as error:
+        # zipfile raises it for a password, and its subclass NotImplementedError for a compression that it lacks.
+        raise TrainingError(f"{data}: {name} in it cannot be unpacked: {error}") from error
 
 
 def _visible(path: PurePosixPath) -> bool:

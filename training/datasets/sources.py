@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,12 +80,19 @@ def _run(command: list[str], folder: str) -> None:
         raise OSError(f"{command[0]} failed: {last}")
 
 
+def _unpacked(packed: Path) -> bytes:
+    try:
+        return gzip.decompress(packed.read_bytes())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TrainingError(f"{packed.name} in {packed.parent} is broken or cut short: {error}") from error
+
+
 def _read(folder: Path, file: str, checksum: str) -> bytes:
     plain, packed = folder / file, folder / f"{file}.gz"
     if plain.is_file():
         content = plain.read_bytes()
     elif packed.is_file():
-        content = gzip.decompress(packed.read_bytes())
+        content = _unpacked(packed)
     else:
         raise TrainingError(f"{file} or {file}.gz is not in {folder}")
     if hashlib.sha256(content).hexdigest() != checksum:

@@ -29,10 +29,24 @@ def test_no_test_row_enters_training():
         ("glucose,age\n1,2\n", "table: no column pregnancies, blood_pressure"),
         (f"{HEADER}\n1,2,3,4,5,six,7,8,0\n", "table, line 2: bmi is 'six'; a number was expected"),
         (f"{HEADER}\n1,2,3,4,5,6,7,8\n", "table, line 2: diabetes is None; a number was expected"),
+        (f"{HEADER}\n1,2,3,4,5,6,7,8,0,9\n", "table, line 2: more than the 9 values that the header names"),
+        (f"{HEADER},age\n1,2,3,4,5,6,7,8,0,9\n", "table: more than one column age; one was expected"),
+        (f"{HEADER}\n{'1' * 200_000},2,3,4,5,6,7,8,0\n", "table: field larger than field limit .*; a CSV file was"),
+        ("", "table: no column pregnancies, glucose"),
         (f"{HEADER}\n1,2,3,4,5,nan,7,8,0\n", "table, line 2: bmi is 'nan'; a finite number was expected"),
         (f"{HEADER}\n1,2,3,4,5,6,7,8,2\n", "table, line 2: diabetes is 2; 0 or 1 was expected"),
     ],
-    ids=["columns are missing", "text for a number", "a line is short", "no finite number", "truth is no class"],
+    ids=[
+        "columns are missing",
+        "text for a number",
+        "a line is short",
+        "a line is long",
+        "a column comes twice",
+        "a field without end",
+        "nothing in it",
+        "no finite number",
+        "truth is no class",
+    ],
 )
 def test_a_table_with_a_fault_is_refused_by_line_and_column(text, message):
     with pytest.raises(TrainingError, match=message.replace("|", r"\|")):

@@ -80,6 +80,41 @@ def test_what_is_neither_folder_nor_zip_is_refused(tmp_path, content):
         shapes.load_folders(path, seed=1)
 
 
+def archive_with(path, *, flag: int = 0, method: int = 0, damage: bool = False):
+    """A zip of one stored member, told to be encrypted by `flag` 1 or compressed by an unknown `method`."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train/arc/1.png", b"pixels" * 9)
+    content = bytearray(path.read_bytes())
+    entry = content.find(b"PK\x01\x02")
+    for flags, methods in ((6, 8), (entry + 8, entry + 10)):
+        content[flags] |= flag
+        content[methods] = method
+    if damage:
+        content[60] ^= 0xFF
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"damage": True}, r"train/arc/1\.png in it is broken: Bad CRC"),
+        ({"flag": 1}, r"train/arc/1\.png in it cannot be unpacked: .* encrypted"),
+        ({"method": 99}, r"train/arc/1\.png in it cannot be unpacked: .* not supported"),
+        ({"method": zipfile.ZIP_DEFLATED}, r"train/arc/1\.png in it is broken"),
+    ],
+    ids=["changed bytes", "encrypted", "unknown compression", "no deflate stream"],
+)
+def test_a_zip_that_cannot_be_unpacked_is_refused_by_its_file(tmp_path, changes, message):
+    with pytest.raises(TrainingError, match=r"drawings\.zip: " + message):
+        shapes.load_folders(archive_with(tmp_path / "drawings.zip", **changes), seed=1)
+
+
+def test_a_name_that_the_system_refuses_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(TrainingError, match="File name too long"):
+        shapes.load_folders(tmp_path / ("x" * 300), seed=1)
+
+
 def test_the_recipe_that_trains_on_ones_own_drawings_asks_for_them():
     with pytest.raises(TrainingError, match="name a folder or zip with --data"):
         shapes.load_folders(None, seed=1)

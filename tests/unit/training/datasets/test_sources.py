@@ -40,6 +40,20 @@ def test_the_error_names_each_place_and_what_was_wrong_there(folders):
     assert "is not the published one: its checksum differs" in other
 
 
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+def test_a_place_with_a_damaged_file_is_named_and_the_next_one_is_taken(folders, damage):
+    packed = bytearray(gzip.compress(bytes(range(256)) * 9))
+    if damage == "cut short":
+        del packed[40:]
+    else:
+        packed[10] = 0xFF
+    (folders / "empty/file.gz").write_bytes(packed)
+    places = [place(folders / "empty"), place(folders / "good")]
+    assert find_files(places, WANTED) == ("good", {"file": CONTENT})
+    with pytest.raises(TrainingError, match=r"empty: file\.gz in .* is broken or cut short"):
+        find_files(places[:1], WANTED)
+
+
 def test_without_apt_the_debian_package_is_a_clear_no(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("SIGNET_CACHE", str(tmp_path / "cache"))
