@@ -41,6 +41,21 @@ def test_telemetry_is_off_before_onnxruntime_is_imported():
     assert seen.stdout == "at import: 1\n"
 
 
+OPENS_A_SESSION = """
+from serving.inference.session import OnnxSession, SessionSettings
+from tests.tiny_models import linear_model
+
+OnnxSession.open(linear_model(), SessionSettings(intra_op_threads=1))
+"""
+
+
+def test_no_telemetry_database_nor_device_id_is_written(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR"), str(tmp_path))
+    subprocess.run([sys.executable, "-c", OPENS_A_SESSION], env=environment | homes, timeout=60, check=True)
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_outputs_come_by_name():
     session = OnnxSession.open(tiny.two_outputs_model(), SETTINGS)
     a, b = np.array([[3, 4]], np.float32), np.array([[1, 2]], np.float32)
