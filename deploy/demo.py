@@ -146,4 +146,7 @@ def _print_line(model: str, asked: str, answer: str, score: str, truth: str, the
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
