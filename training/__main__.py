@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         metavar="PATH",
-        help="your data: pima, a CSV file; shapes, a folder or zip of train/ and test/<label>/*.png; "
-        "fashion_mnist, a folder with the four IDX files",
+        help="your data: pima, a CSV file; shapes, a folder or zip of train/ and test/<label>/*.png, of which recipe "
+        "augmented takes the test drawings alone; fashion_mnist, a folder with the four IDX files",
     )
     parser.add_argument("--seed", type=_whole(0), metavar="N", help="of every random draw (default: the recipe's)")
     parser.add_argument("--epochs", type=_whole(1), metavar="N", help="passes over the data (default: the recipe's)")

@@ -73,6 +73,9 @@ def load(task: Task, recipe: Recipe, data: Path | None, seed: int, console: Cons
         f"{dataset.source}: {len(dataset.train):,} rows to train, {len(dataset.validation):,} to validate, "
         f"{len(dataset.test):,} to test",
         highlight=False,
+        # A path may hold what rich reads as markup.
+        markup=False,
+        soft_wrap=True,
     )
     return dataset
 
