@@ -27,6 +27,16 @@ def square_model() -> bytes:
     )
 
 
+def running_sum_model() -> bytes:
+    """`x` [rows, 2] → `y` [rows, 2]: each row the sum of all up to it, so that a first row shows nothing."""
+    return tiny.model_bytes(
+        [helper.make_node("CumSum", ["x", "axis"], ["y"])],
+        [tiny.value("x", [None, 2])],
+        [tiny.value("y", [None, 2])],
+        {"axis": np.array(0, np.int64)},
+    )
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -54,6 +64,9 @@ def test_a_model_of_independent_rows_is_batched(model):
         ),
         pytest.param(
             tiny.detection_model(), "axis 0 of count INT64 [1] is not free", id="an output without a free axis 0"
+        ),
+        pytest.param(
+            running_sum_model(), "output y of a row depends on the rows beside it", id="a sum over the rows before"
         ),
         pytest.param(square_model(), "output y of a row depends on the rows beside it", id="a width that is the rows"),
     ],

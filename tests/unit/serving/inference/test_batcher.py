@@ -185,6 +185,12 @@ async def test_a_model_that_gives_other_rows_than_it_took_never_shifts_the_answe
         np.testing.assert_array_equal(outcomes[index]["y"], asked[index])
 
 
+async def test_unbatched_a_model_may_give_other_rows_than_it_took(composed):
+    batcher = composed(picking_model(), batched=False)
+    answer = await batcher.run({"x": np.array([[1, 0], [-1, 1], [1, 2]], np.float32)})
+    assert answer["y"].tolist() == [[1, 0], [1, 2]]
+
+
 def trimmed_model() -> bytes:
     """`x` [rows, any] → `y`: as many columns as the largest number says, so pieces of one request differ in width."""
     return tiny.model_bytes(
@@ -246,6 +252,7 @@ async def test_closing_answers_what_waits_and_refuses_what_comes(composed, block
     tasks = await started(batcher.run({"x": rows(0, 1)}), batcher.run({"x": rows(1, 1)}), batcher.close(20))
     with pytest.raises(ModelNotReady, match="this version is being unloaded"):
         await batcher.run({"x": rows(2, 1)})
+    assert not tasks[2].done()
     blocked.set()
     first, second, _ = await asyncio.gather(*tasks)
     assert first["y"].shape == second["y"].shape == (1, 3)

@@ -168,6 +168,17 @@ def test_a_caller_that_expires_halfway_does_not_run_on(loop):
     assert queue.rows == 0
 
 
+def test_a_caller_that_leaves_halfway_frees_the_room_of_the_rows_that_were_not_taken(loop):
+    queue = RowQueue(4, 10, batched=True)
+    large, next_one = caller_of(loop, 7), caller_of(loop, 2)
+    queue.put(large, 0)
+    queue.put(next_one, 0)
+    queue.take(0)
+    queue.discard(large)
+    assert queue.rows == 2
+    assert [share.caller for share in queue.take(0)] == [next_one]
+
+
 def test_one_failed_piece_fails_the_caller_once_and_for_all(loop):
     queue = RowQueue(4, 10, batched=True)
     large = caller_of(loop, 8)

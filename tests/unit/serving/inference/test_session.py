@@ -1,8 +1,10 @@
 """A session computes what the graph says, fails in a sentence fit for callers, and sends no telemetry."""
 
+import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from serving.inference.session import OnnxSession, SessionError, SessionSettings
 from serving.inference.signature import TensorSpec
 from tests import tiny_models as tiny
 
+TASKS = Path("/proc/self/task")
 SETTINGS = SessionSettings(intra_op_threads=1)
 
 SEES_TELEMETRY_AT_IMPORT = """
@@ -77,6 +80,14 @@ def test_named_and_unnamed_free_dimensions_are_both_free():
 def test_provider_and_threads_are_told():
     session = OnnxSession.open(tiny.linear_model(), SessionSettings(2))
     assert (session.provider, session.intra_op_threads) == (CPU, 2)
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="threads are counted in /proc")
+def test_a_run_may_use_as_many_threads_as_the_settings_say():
+    gc.collect()  # so that no session of another test ends its threads meanwhile
+    before = len(list(TASKS.iterdir()))
+    session = OnnxSession.open(tiny.linear_model(), SessionSettings(4))
+    assert len(list(TASKS.iterdir())) - before == session.intra_op_threads - 1
 
 
 def test_a_file_is_loaded_by_its_path(tmp_path):
