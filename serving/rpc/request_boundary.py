@@ -20,7 +20,9 @@ from serving import errors
 from serving.metrics import Metrics
 from serving.repository.served_model import ServedModel
 
-MAX_TEXT_CHARACTERS = 1024
+MAX_TEXT_BYTES = 1024
+"""Of an error's text in UTF-8. gRPC writes a byte outside ASCII as three, and clients refuse headers over 8 KiB."""
+
 STREAM_WINDOW = 64
 """Requests of one stream that are worked on at once."""
 
@@ -81,7 +83,7 @@ class Outcome:
     @property
     def text(self) -> str:
         """The error's text for the caller."""
-        return str(self.error)[:MAX_TEXT_CHARACTERS] if self.error else ""
+        return str(self.error).encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore") if self.error else ""
 
 
 class RequestBoundary:

@@ -32,6 +32,9 @@ _VALUES_FIELD = {
 }
 """Datatype to the list that holds its typed values; FP16 and BF16 travel raw alone."""
 
+_MAX_ARRAY_BYTES = 2**63 - 1
+"""What NumPy can address, where it takes a dimension of 0 for one of 1."""
+
 _VALUE_LISTS = sorted(set(_VALUES_FIELD.values()))
 
 
@@ -74,6 +77,8 @@ def check_shape(spec: TensorSpec, datatype: str, shape: Sequence[int], max_rows:
         raise InvalidInput(f"input {spec.name}: shape {list(shape)[:16]} came; {list(spec.shape)} was expected")
     if spec.free_rows and not 1 <= shape[0] <= max_rows:
         raise InvalidInput(f"input {spec.name}: {shape[0]} rows came; 1 to {max_rows} were expected")
+    if 0 in shape and math.prod(size or 1 for size in shape) * spec.dtype.itemsize > _MAX_ARRAY_BYTES:
+        raise InvalidInput(f"input {spec.name}: shape {list(shape)} came; no array is that large, even without elements")
 
 
 def check_rows(signature: Signature, inputs: Tensors) -> None:
