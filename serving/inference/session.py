@@ -98,6 +98,8 @@ class OnnxSession:
             # onnxruntime's own text may hold the path; its status word says enough for a caller.
             raise SessionError(f"onnxruntime cannot load it ({_status_word(error)})") from error
         signature = Signature(_specs(session.get_inputs()), _specs(session.get_outputs()))
+        if not signature.inputs:
+            raise SessionError("it has no inputs, so there is nothing to ask it")
         obtained = providers.verify(settings.provider, provider, session.get_providers())
         return cls(session, signature, obtained, settings.intra_op_threads)
 
