@@ -78,7 +78,7 @@ def check_shape(spec: TensorSpec, datatype: str, shape: Sequence[int], max_rows:
     if spec.free_rows and not 1 <= shape[0] <= max_rows:
         raise InvalidInput(f"input {spec.name}: {shape[0]} rows came; 1 to {max_rows} were expected")
     if 0 in shape and math.prod(size or 1 for size in shape) * spec.dtype.itemsize > _MAX_ARRAY_BYTES:
-        raise InvalidInput(f"input {spec.name}: shape {list(shape)} came; no array is that large, even without elements")
+        raise InvalidInput(f"input {spec.name}: shape {list(shape)} came; no array is that large")
 
 
 def check_rows(signature: Signature, inputs: Tensors) -> None:
