@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from protos.signet.v1.prediction_pb2 import PredictRequest, Tensor
-from tests.contract.requests import array_of, image_file, letters, shades, sums
+from tests.contract.requests import array_of, letters, sums
 
 
 def test_each_row_of_raw_tensors_gets_label_index_and_score(signet):
@@ -17,17 +17,6 @@ def test_typed_values_are_answered_as_raw_bytes_are(signet):
     typed = Tensor(name="x", datatype="FP32", shape=[2, 3], float_values=[0, 9, 0, 9, 0, 0])
     answer = signet.prediction.Predict(PredictRequest(model="letters", tensors=[typed]))
     assert answer == signet.prediction.Predict(letters([[0, 9, 0], [9, 0, 0]]))
-
-
-@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "WEBP"])
-def test_each_encoded_image_gets_a_label(signet, file_format):
-    answer = signet.prediction.Predict(shades(0, 255, 130, file_format=file_format))
-    assert [row.label for row in answer.predictions] == ["dark", "bright", "middle"]
-
-
-def test_an_image_of_another_size_is_resized_as_the_manifest_says(signet):
-    answer = signet.prediction.Predict(shades(255, size=(9, 7)))
-    assert answer.predictions[0].label == "bright"
 
 
 def test_named_features_may_come_in_any_order(signet):
@@ -75,9 +64,3 @@ def test_raw_outputs_come_only_when_asked_for(signet):
 def test_the_answer_names_model_version_and_the_callers_id(signet):
     answer = signet.prediction.Predict(letters([[1, 3, 2]], id="mine", version=1))
     assert (answer.model, answer.version, answer.id) == ("letters", 1, "mine")
-
-
-def test_many_images_in_one_request_are_decoded_beside_other_calls(signet):
-    files = [image_file(255, "BMP", (200, 200))] * 8
-    answer = signet.prediction.Predict(PredictRequest(model="shades", images=files))
-    assert {row.label for row in answer.predictions} == {"bright"}
