@@ -61,9 +61,7 @@ class Loader:
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        reason = unbatched_reason(session, rows)
-        if not reason:
-            self._warm_up(session, rows)
+        reason = unbatched_reason(session, rows) or self._warm_up(session, rows)
         executor = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
         seconds = time.perf_counter() - started
@@ -99,14 +97,21 @@ class Loader:
             return session, manifest, None, None
         inputs, outputs = read_golden(folder)
         result = check_golden(session, manifest.golden, inputs, outputs)
-        enough = min(map(len, inputs.values())) >= PROOF_ROWS
+        enough = all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         return session, manifest, result, {k: v[:PROOF_ROWS] for k, v in inputs.items()} if enough else None
 
-    def _warm_up(self, session: OnnxSession, rows: Tensors | None) -> None:
-        """Run once at full size, so that no caller pays for the memory of the first large run."""
+    def _warm_up(self, session: OnnxSession, rows: Tensors | None) -> str:
+        """Run once at full size, so that no caller pays for the memory of the first large run.
+
+        Why that did not work, so that rows of several callers must not share a run; "" if it did.
+        """
         few = rows or made_up_rows(session.signature)
         size = self._settings.max_batch_rows
-        session.run({name: np.resize(array, (size, *array.shape[1:])) for name, array in few.items()})
+        try:
+            session.run({name: np.resize(array, (size, *array.shape[1:])) for name, array in few.items()})
+        except SessionError as error:
+            return f"a run of {size} rows did not work: {error}"
+        return ""
 
 
 def _check_identity(manifest: Manifest, name: str, version: int) -> None:
@@ -144,7 +149,7 @@ def _check_signature(stated: Signature, actual: Signature) -> None:
 
 def _check_class_indices_kept(folder: Path, manifest: Manifest) -> None:
     """A new version must mean the same by each class index: clients keep them."""
-    older = (int(path.name) for path in folder.parent.iterdir() if path.name.isdigit() and (path / MANIFEST).is_file())
+    older = (int(path.parent.name) for path in folder.parent.glob(f"[1-9]*/{MANIFEST}") if path.parent.name.isdecimal())
     for version in sorted((version for version in older if version < manifest.version), reverse=True):
         try:
             kept = read_manifest(folder.parent / str(version) / MANIFEST).class_indices

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import external_data_helper
+from onnx import external_data_helper, helper
 
 from serving.errors import ModelBroken
 from serving.inference.providers import CPU
@@ -109,6 +109,30 @@ def test_golden_rows_prove_what_made_up_rows_cannot(tmp_path):
         "golden": {"rows": 3, "tolerance": {"cpu": 1e-5, "cuda": 1e-5}},
     }
     assert load(tiny.put_package(tmp_path, "table", tiny.gather_model(), stated)).unbatched_reason == ""
+
+
+def at_most_five_rows_model() -> bytes:
+    """`x` [rows, 2] → `y` = x, failing from the sixth row on: each row looks up its place in a table of five."""
+    return tiny.model_bytes(
+        [
+            helper.make_node("Shape", ["x"], ["shape"]),
+            helper.make_node("Gather", ["shape", "zero"], ["rows"]),
+            helper.make_node("Range", ["zero", "rows", "one"], ["places"]),
+            helper.make_node("Gather", ["table", "places"], ["nothing"]),
+            helper.make_node("Add", ["x", "nothing"], ["y"]),
+        ],
+        [tiny.value("x", [None, 2])],
+        [tiny.value("y", [None, 2])],
+        {"zero": np.array(0, np.int64), "one": np.array(1, np.int64), "table": np.zeros((5, 1), np.float32)},
+    )
+
+
+async def test_a_model_that_fails_at_full_size_is_served_unbatched(tmp_path):
+    model = load(tiny.put_bare(tmp_path, "five", at_most_five_rows_model()))
+    assert model.unbatched_reason.startswith("a run of 8 rows did not work: the model failed on this input")
+    x = np.ones((5, 2), np.float32)
+    assert (await model.predict({"x": x}, FOREVER))["y"].tolist() == x.tolist()
+    await model.close(0)
 
 
 def with_weights_beside(root: Path) -> Path:
