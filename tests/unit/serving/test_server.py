@@ -33,8 +33,7 @@ def taken_port():
         yield taken.getsockname()[1]
 
 
-async def test_cuda_that_is_not_installed_is_refused_and_not_replaced_by_the_cpu(tmp_path):
-    tiny.put_bare(tmp_path, "letters", tiny.linear_model())
+async def test_cuda_that_is_not_installed_is_refused_even_where_no_model_needs_it_yet(tmp_path):
     text = await refusal(ProviderUnavailable, models=tmp_path, providers="cuda")
     assert text.startswith("providers=cuda was asked for, but the installed onnxruntime has only ")
 
