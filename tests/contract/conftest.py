@@ -35,6 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.put_bare(root, "scalar", tiny.identity_model(shape=()))
     tiny.put_bare(root, "detection", tiny.detection_model())
     tiny.put_bare(root, "free", tiny.identity_model(shape=(None, None, None)))
+    tiny.put_bare(root, "coin", tiny.identity_model(shape=(None, 1)), labels=["tails", "heads"])
     tiny.put_bare(root, "centred", tiny.mean_over_rows_model())
     tiny.put_bare(root, "pairs", tiny.two_outputs_model())
     tiny.put_bare(root, "text", tiny.identity_model(TensorProto.STRING))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 
@@ -10,7 +11,7 @@ from protos.signet.v1.models_pb2 import GetModelRequest
 from protos.signet.v1.prediction_pb2 import PredictRequest, Tensor
 from tests import tiny_models as tiny
 from tests.contract.conftest import connect
-from tests.contract.requests import array_of, raw_tensor
+from tests.contract.requests import array_of, letters, raw_tensor
 from tests.running_server import running_server
 
 
@@ -31,6 +32,33 @@ def test_class_indices_json_beside_the_model_labels_its_answers(signet):
     assert [(row.label, row.class_index) for row in answer.predictions] == [("y", 1), ("z", 2)]
 
 
+@pytest.mark.parametrize("labels_of", ["version", "model"])
+def test_labels_txt_in_the_folder_of_the_version_or_of_the_model_labels_its_answers(tmp_path, labels_of):
+    folder = tiny.put_bare(tmp_path, "letters", tiny.linear_model())
+    (folder if labels_of == "version" else folder.parent).joinpath("labels.txt").write_text("one\ntwo\nthree\n")
+    with running_server(tmp_path) as server:
+        connection = connect(server)
+        answer = connection.prediction.Predict(letters([[0, 9, 0]]))
+        connection.channel.close()
+    assert (answer.predictions[0].label, len(answer.outputs)) == ("two", 0)
+
+
+def test_two_labels_for_an_output_of_width_one_make_a_sigmoid_model(signet):
+    tensor = raw_tensor("x", np.array([[0.75], [0.25]], np.float32))
+    answer = signet.prediction.Predict(PredictRequest(model="coin", tensors=[tensor]))
+    assert [(row.label, row.probability) for row in answer.predictions] == [("heads", 0.75), ("tails", 0.25)]
+
+
+def test_a_model_without_inputs_is_refused_since_nobody_could_ask_it(tmp_path):
+    constant = onnx.helper.make_node("Constant", [], ["y"], value_float=1.0)
+    tiny.put_bare(tmp_path, "constant", tiny.model_bytes([constant], [], [tiny.value("y", [])]))
+    with running_server(tmp_path) as server:
+        connection = connect(server)
+        status = connection.models.GetModel(GetModelRequest(model="constant")).status
+        connection.channel.close()
+    assert status.reason == "model.onnx: it has no inputs, so there is nothing to ask it"
+
+
 def test_a_model_of_several_inputs_and_outputs_answers_with_all_outputs(signet):
     a, b = np.array([[1, 2]], np.float32), np.array([[10, 20]], np.float32)
     outputs = ask(signet, "pairs", a=a, b=b)
@@ -43,6 +71,16 @@ def test_outputs_with_other_rows_than_the_input_are_served_unbatched(signet):
     assert outputs["found"].tolist() == [[0, 1], [2, 0], [2, 1]]
     assert outputs["count"].tolist() == [3]
     assert unbatched_reason(signet, "detection") == "axis 0 of count INT64 [1] is not free"
+
+
+def test_a_row_in_which_nothing_is_found_gets_an_output_of_no_rows(signet):
+    outputs = ask(signet, "detection", x=np.zeros((1, 2), np.float32))
+    assert outputs["found"].shape == (0, 2)
+
+
+def test_an_image_for_each_image_comes_from_a_model_of_segmentation(signet):
+    pictures = np.arange(24, dtype=np.float32).reshape(3, 4, 2)
+    np.testing.assert_array_equal(ask(signet, "free", x=pictures)["y"], pictures)
 
 
 def test_a_fixed_batch_axis_is_served_unbatched(signet):

@@ -1,34 +1,19 @@
-"""What is served can be asked for; what is allowed can be changed."""
+"""What is served can be asked for: every version with its state, and everything about one."""
 
-import json
-
-import grpc
 import pytest
 
 from protos.signet.v1 import models_pb2
-from protos.signet.v1.models_pb2 import GetModelRequest, ListModelsRequest, LoadModelRequest, UnloadModelRequest
+from protos.signet.v1.models_pb2 import GetModelRequest, GetModelResponse, ListModelsRequest
 from tests import tiny_models as tiny
 from tests.contract.conftest import connect
-from tests.contract.requests import shades, status_of
 from tests.running_server import running_server
 
 READY = models_pb2.MODEL_STATE_READY
+CPU = "CPUExecutionProvider"
 
 
-@pytest.fixture
-def controlled(tmp_path):
-    """A server of `shades` version 1 that allows control, and its repository."""
-    tiny.put_shades(tmp_path)
-    with running_server(tmp_path, allow_control=True) as server:
-        connection = connect(server)
-        connection.root = tmp_path
-        yield connection
-        connection.channel.close()
-
-
-def states(connection) -> dict[int, str]:
-    answer = connection.models.ListModels(ListModelsRequest())
-    return {one.version: models_pb2.ModelState.Name(one.state).removeprefix("MODEL_STATE_") for one in answer.models}
+def get(connection, model: str) -> GetModelResponse:
+    return connection.models.GetModel(GetModelRequest(model=model))
 
 
 def test_a_version_that_failed_is_listed_with_its_reason_beside_those_that_serve(signet):
@@ -39,105 +24,86 @@ def test_a_version_that_failed_is_listed_with_its_reason_beside_those_that_serve
     assert listed["shades"].is_default
 
 
-def test_get_model_tells_signature_labels_and_preprocessing_of_an_image_model(signet):
-    told = signet.models.GetModel(GetModelRequest(model="shades"))
-    assert [(one.name, one.datatype, list(one.shape)) for one in told.inputs] == [("image", "UINT8", [-1, 4, 4, 3])]
-    assert [(one.name, list(one.shape)) for one in told.outputs] == [("probabilities", [-1, 3])]
-    assert dict(told.class_indices) == tiny.SHADES
-    assert (told.image.height, told.image.color_mode, told.image.other_size) == (4, "rgb", "resize")
-    assert told.decision.kind == "argmax"
-    assert told.provider == "CPUExecutionProvider"
+def test_everything_about_an_image_model_is_told(signet):
+    told = get(signet, "shades")
     assert told.intra_op_threads >= 1
-    assert told.batched
-
-
-def test_get_model_names_the_features_and_threshold_of_a_sigmoid_model(signet):
-    told = signet.models.GetModel(GetModelRequest(model="sums"))
-    assert [one.name for one in told.features.features] == ["a", "b", "c"]
-    assert told.decision.threshold == 0.5
-
-
-def test_get_model_says_why_a_model_is_not_batched(signet):
-    told = signet.models.GetModel(GetModelRequest(model="centred"))
-    assert not told.batched
-    assert told.unbatched_reason == "output y of a row depends on the rows beside it"
-
-
-def test_get_model_tells_metrics_and_the_golden_result(tmp_path):
-    tiny.put_golden_letters(tmp_path, metrics={"accuracy": 0.75})
-    with running_server(tmp_path) as server:
-        connection = connect(server)
-        told = connection.models.GetModel(GetModelRequest(model="letters"))
-        connection.channel.close()
-    assert dict(told.metrics) == {"accuracy": 0.75}
-    assert (told.golden.rows, told.golden.tolerance) == (4, 1e-5)
-    assert told.golden.max_abs_difference <= 1e-5
-
-
-def test_get_model_of_a_failed_version_gives_its_status_alone(signet):
-    told = signet.models.GetModel(GetModelRequest(model="corrupt"))
-    assert told.status.state == models_pb2.MODEL_STATE_FAILED
-    assert not told.inputs
-
-
-@pytest.mark.parametrize(
-    ("method", "request_type"), [("LoadModel", LoadModelRequest), ("UnloadModel", UnloadModelRequest)]
-)
-def test_control_is_refused_unless_the_server_allows_it(signet, method, request_type):
-    code, text = status_of(getattr(signet.models, method), request_type(model="shades"))
-    assert code == grpc.StatusCode.PERMISSION_DENIED
-    assert "--allow-control" in text
-
-
-def test_a_new_version_is_loaded_and_the_old_one_drained(controlled):
-    tiny.put_shades(controlled.root, version=2)
-    assert controlled.models.LoadModel(LoadModelRequest(model="shades")).status.version == 2
-    assert controlled.prediction.Predict(shades(0)).version == 2
-    assert states(controlled) == {2: "READY"}
-
-
-def test_a_broken_new_version_leaves_the_old_one_serving(controlled):
-    folder = tiny.put_shades(controlled.root, version=2)
-    (folder / "model.onnx").write_bytes(b"other bytes")
-    code, text = status_of(controlled.models.LoadModel, LoadModelRequest(model="shades"))
-    assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert "model.onnx: the checksum differs from the manifest's" in text
-    assert controlled.prediction.Predict(shades(0)).version == 1
-    assert states(controlled) == {1: "READY", 2: "FAILED"}
-
-
-def test_a_version_that_renumbers_the_labels_is_refused(controlled):
-    folder = tiny.put_shades(controlled.root, version=2)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["class_indices"] = {"dark": 2, "middle": 1, "bright": 0}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    code, text = status_of(controlled.models.LoadModel, LoadModelRequest(model="shades"))
-    assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert "version 1 has {'dark': 0, 'middle': 1, 'bright': 2}" in text
-
-
-def test_an_older_version_can_be_brought_back(controlled):
-    tiny.put_shades(controlled.root, version=2)
-    controlled.models.LoadModel(LoadModelRequest(model="shades"))
-    controlled.models.LoadModel(LoadModelRequest(model="shades", version=1))
-    assert controlled.prediction.Predict(shades(0)).version == 1
-    assert states(controlled) == {1: "READY"}
-
-
-def test_an_unloaded_model_is_not_found(controlled):
-    unloaded = controlled.models.UnloadModel(UnloadModelRequest(model="shades")).models
-    assert [models_pb2.ModelState.Name(one.state) for one in unloaded] == ["MODEL_STATE_GONE"]
-    assert status_of(controlled.prediction.Predict, shades(0)) == (
-        grpc.StatusCode.NOT_FOUND,
-        "no model named shades",
+    assert told.load_seconds > 0
+    told.ClearField("intra_op_threads")
+    told.ClearField("load_seconds")
+    assert told == GetModelResponse(
+        status=models_pb2.ModelStatus(model="shades", version=1, state=READY, is_default=True),
+        inputs=[models_pb2.TensorSpec(name="image", datatype="UINT8", shape=[-1, 4, 4, 3])],
+        outputs=[models_pb2.TensorSpec(name="probabilities", datatype="FP32", shape=[-1, 3])],
+        class_indices=tiny.SHADES,
+        decision=models_pb2.Decision(kind="argmax"),
+        image=models_pb2.ImagePreprocessing(
+            input="image",
+            height=4,
+            width=4,
+            color_mode="rgb",
+            other_size="resize",
+            alpha_background=255,
+            exif_orientation=True,
+        ),
+        provider=CPU,
+        batched=True,
+        created="2026-01-01T00:00:00Z",
     )
 
 
-def test_a_version_that_is_not_on_disk_cannot_be_loaded(controlled):
-    code, text = status_of(controlled.models.LoadModel, LoadModelRequest(model="shades", version=9))
-    assert (code, text) == (grpc.StatusCode.NOT_FOUND, "model shades has no version 9; it has 1")
+def test_the_features_and_the_threshold_of_a_sigmoid_model_are_told(signet):
+    told = get(signet, "sums")
+    assert told.features == models_pb2.FeaturePreprocessing(
+        input="features",
+        features=[models_pb2.Feature(name=name, minimum=0, maximum=1) for name in ("a", "b", "c")],
+    )
+    assert told.decision == models_pb2.Decision(kind="sigmoid", threshold=0.5)
+    assert dict(told.class_indices) == {"negative": 0, "positive": 1}
 
 
-def test_a_name_that_climbs_out_of_the_repository_cannot_be_loaded(controlled):
-    code, _ = status_of(controlled.models.LoadModel, LoadModelRequest(model="../shades"))
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
+def test_metrics_golden_result_task_and_recipe_of_the_training_are_told(tmp_path):
+    tiny.put_golden_letters(tmp_path, metrics={"accuracy": 0.75}, task="reading", recipe="quick")
+    with running_server(tmp_path) as server:
+        connection = connect(server)
+        told = get(connection, "letters")
+        connection.channel.close()
+    assert (told.task, told.recipe, dict(told.metrics)) == ("reading", "quick", {"accuracy": 0.75})
+    assert (told.golden.rows, told.golden.tolerance) == (4, 1e-5)
+    assert 0 <= told.golden.max_abs_difference <= 1e-5
+
+
+def test_a_model_without_golden_outputs_tells_none(signet):
+    assert not get(signet, "shades").HasField("golden")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("centred", "output y of a row depends on the rows beside it"),
+        ("detection", "axis 0 of count INT64 [1] is not free"),
+        ("fixed", "axis 0 of x FP32 [1, 2] is not free"),
+        ("scalar", "axis 0 of x FP32 [] is not free"),
+    ],
+    ids=["rows that depend on each other", "an output of other rows", "a fixed batch axis", "no axis"],
+)
+def test_why_a_model_is_not_batched_is_told(signet, model, reason):
+    told = get(signet, model)
+    assert (told.batched, told.unbatched_reason) == (False, reason)
+
+
+def test_a_bare_model_tells_its_signature_and_no_labels(signet):
+    told = get(signet, "pairs")
+    assert [(one.name, one.datatype, list(one.shape)) for one in told.inputs] == [
+        ("a", "FP32", [-1, 2]),
+        ("b", "FP32", [-1, 2]),
+    ]
+    assert [one.name for one in told.outputs] == ["sum", "difference"]
+    assert not told.class_indices
+    assert not told.HasField("decision")
+    assert told.WhichOneof("preprocessing") is None
+
+
+def test_of_a_failed_version_the_status_is_told_alone(signet):
+    told = get(signet, "corrupt")
+    assert told.status.state == models_pb2.MODEL_STATE_FAILED
+    assert told == GetModelResponse(status=told.status)
