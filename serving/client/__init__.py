@@ -1,19 +1,6 @@
-"""The Python client, for threads and for asyncio, and the `signet` command."""
+"""The Python client, with threads and with asyncio; `signet` is its command line."""
 
-from serving.client.answers import (
-    Answer,
-    ClassScore,
-    Decision,
-    Failure,
-    Feature,
-    FeaturePreprocessing,
-    GoldenResult,
-    ImagePreprocessing,
-    ModelDetails,
-    ModelStatus,
-    RowPrediction,
-    TensorSpec,
-)
+from serving.client.answers import Answer, ClassScore, ModelDetails, ModelStatus, RowPrediction
 from serving.client.async_client import AsyncClient
 from serving.client.client import Client
 from serving.client.encoding import Request
@@ -23,15 +10,8 @@ __all__ = [
     "AsyncClient",
     "ClassScore",
     "Client",
-    "Decision",
-    "Failure",
-    "Feature",
-    "FeaturePreprocessing",
-    "GoldenResult",
-    "ImagePreprocessing",
     "ModelDetails",
     "ModelStatus",
     "Request",
     "RowPrediction",
-    "TensorSpec",
 ]

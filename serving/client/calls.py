@@ -48,13 +48,15 @@ def channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
     ]
 
 
-def serving_error(failed: Any) -> errors.ServingError:  # noqa: ANN401 - grpc.RpcError has no typed status
-    """The error of a call that failed; `failed` is the grpc.RpcError, of either API.
+def serving_error(failed: Any, about: str) -> errors.ServingError:  # noqa: ANN401 - grpc.RpcError has no typed status
+    """The error of a call that failed; `failed` is the grpc.RpcError, of either API, and `about` what was asked for.
 
     An Overloaded without the server's hint when to come back has `retry_after_seconds` infinity.
     """
     pushback = next((value for key, value in failed.trailing_metadata() or () if key == "grpc-retry-pushback-ms"), "")
-    return error_of_status(failed.code(), failed.details() or "", _pushback_seconds(pushback))
+    return error_of_status(
+        failed.code(), failed.details() or f"{about}: {failed.code().name}", _pushback_seconds(pushback)
+    )
 
 
 def error_of_number(code: int, text: str) -> errors.ServingError:

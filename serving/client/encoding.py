@@ -24,7 +24,7 @@ Image = str | os.PathLike[str] | bytes
 
 Features = Mapping[str, float]
 
-Inputs = NDArray[Any] | Mapping[str, NDArray[Any]] | Features | Sequence[Features] | Image | Sequence[Image]
+Inputs = NDArray[Any] | Mapping[str, NDArray[Any] | float] | Sequence[Features] | Image | Sequence[Image]
 """What `predict` takes: an array for a model of one input, arrays by input name, rows of named features, or images."""
 
 _EXPECTED = "an array, a dict of arrays, a dict of numbers or a list of them, an image path or bytes or a list of them"

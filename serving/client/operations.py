@@ -28,11 +28,15 @@ STREAM_PATH = f"/{_PREDICTION.full_name}/PredictStream"
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[Result]):
-    """One call to make: `request` goes to `path` as bytes, `decode` makes the result of the bytes that come back."""
+    """One call to make: `request` goes to `path` as bytes, `decode` makes the result of the bytes that come back.
+
+    `about` is for the error of a server that gives a status and no text.
+    """
 
     path: str
     request: bytes
     decode: Callable[[bytes], Result]
+    about: str
 
 
 def predict(message: prediction_pb2.PredictRequest) -> Operation[answers.Answer]:
@@ -80,7 +84,9 @@ def unload_model(name: str, version: int | None) -> Operation[tuple[answers.Mode
 
 def health(model: str) -> Operation[bool]:
     """Ask whether a model, or for "" the server, is SERVING."""
-    return _operation(_HEALTH, "Check", _health_request(model), health_pb2.HealthCheckResponse, _is_serving)
+    return _operation(
+        _HEALTH, "Check", _health_request(model), health_pb2.HealthCheckResponse, _is_serving, f"health of {model}"
+    )
 
 
 def ready() -> Operation[None]:
@@ -103,9 +109,10 @@ def _operation(
     request: Message,
     response_type: type[Response],
     decode: Callable[[Response], Result],
+    about: str = "",
 ) -> Operation[Result]:
     path = f"/{service.full_name}/{service.methods_by_name[method].name}"
-    return Operation(path, request.SerializeToString(), lambda data: decode(parsed(response_type, data)))
+    return Operation(path, request.SerializeToString(), lambda data: decode(parsed(response_type, data)), about or path)
 
 
 def _checked_version(version: int | None) -> int | None:

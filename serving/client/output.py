@@ -22,8 +22,11 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; where nobody looks, aligned columns."""
+    """A table without the columns that are empty in every row; where nobody looks, aligned columns."""
     cells = [list(row) for row in rows]
+    filled = [index for index in range(len(columns)) if not cells or any(row[index] for row in cells)]
+    columns = [columns[index] for index in filled]
+    cells = [[row[index] for index in filled] for row in cells]
     if sys.stdout.isatty():
         # Imported only now: it takes longer than a whole command does.
         from rich.console import Console  # noqa: PLC0415
@@ -36,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         Console().print(table)
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    for row in (list(columns), *cells):
+    for row in (columns, *cells):
         print_line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

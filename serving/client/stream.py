@@ -25,9 +25,11 @@ class _Sent:
 class StreamOrder:
     """The requests under way on one stream. One thread may add while another takes.
 
-    `broken` is what the caller's own iterator raised; it ends the requests, and is raised after the last answer.
+    `complete`: no more requests follow; only after that may the server end the stream. `broken` is what the caller's
+    own iterator raised; it completes the requests, and is raised after the last answer.
     """
 
+    complete: bool = False
     broken: Exception | None = None
     _asked: deque[_Sent | Failure] = field(default_factory=deque)
 
@@ -55,8 +57,8 @@ class StreamOrder:
     def rest(self) -> Iterator[Answer | Failure]:
         """What is left when the server has ended the stream; raises InternalError if it owes answers."""
         yield from self._refusals()
-        if self._asked:
-            raise InternalError(f"the server ended the stream with {len(self._asked)} requests unanswered")
+        if self._asked or not self.complete:
+            raise InternalError("the server ended the stream before it had answered every request")
         if self.broken is not None:
             raise self.broken
 
