@@ -74,6 +74,7 @@ class Server:
         settings = self._settings
         await self.health.drain()
         await asyncio.sleep(settings.lame_duck_seconds)
+        self.health.end_watches()
         if self._grpc is not None:
             await self._grpc.stop(settings.drain_seconds)
         await self.repository.close()

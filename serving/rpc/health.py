@@ -4,6 +4,7 @@ Owns what SERVING means. Does not know why a model is in its state.
 """
 
 import asyncio
+from typing import Any
 
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
@@ -20,7 +21,7 @@ class Health:
     """Mirrors model states. The server is SERVING once the first scan ended and a model is READY, or `allow_empty`."""
 
     def __init__(self, *, allow_empty: bool) -> None:
-        self.servicer = aio.HealthServicer()
+        self.servicer = _HealthServicer()
         self._allow_empty = allow_empty
         self._scanned = False
         self._draining = False
@@ -52,6 +53,10 @@ class Health:
         await asyncio.gather(*self._updates)
         await self.servicer.enter_graceful_shutdown()
 
+    def end_watches(self) -> None:
+        """End every Watch; a stop would wait for them as for requests in flight, but they never end."""
+        self.servicer.end_watches()
+
     def _set_server(self) -> None:
         self._set("", serving=self._scanned and (self._allow_empty or any(self._ready.values())))
 
@@ -61,3 +66,29 @@ class Health:
         task = asyncio.ensure_future(self.servicer.set(service, _SERVING if serving else _NOT_SERVING))
         self._updates.add(task)
         task.add_done_callback(self._updates.discard)
+
+
+class _HealthServicer(aio.HealthServicer):  # type: ignore[misc] # published without types
+    """The library's, with streams that can be ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches: set[asyncio.Future[None]] = set()
+        self._ended = False
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: ANN401, N802
+        """As the library's, until `end_watches`."""
+        watch = asyncio.ensure_future(super().Watch(request, context))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+        try:
+            await watch
+        except asyncio.CancelledError:
+            if not self._ended:
+                raise
+
+    def end_watches(self) -> None:
+        """End every stream with OK."""
+        self._ended = True
+        for watch in self._watches:
+            watch.cancel()
