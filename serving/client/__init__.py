@@ -1,6 +1,19 @@
-"""The Python client, with threads and with asyncio; `signet` is its command line."""
+"""The Python client, for threads and for asyncio, and the `signet` command."""
 
-from serving.client.answers import Answer, ClassScore, ModelDetails, ModelStatus, RowPrediction
+from serving.client.answers import (
+    Answer,
+    ClassScore,
+    Decision,
+    Failure,
+    Feature,
+    FeaturePreprocessing,
+    GoldenResult,
+    ImagePreprocessing,
+    ModelDetails,
+    ModelStatus,
+    RowPrediction,
+    TensorSpec,
+)
 from serving.client.async_client import AsyncClient
 from serving.client.client import Client
 from serving.client.encoding import Request
@@ -10,8 +23,15 @@ __all__ = [
     "AsyncClient",
     "ClassScore",
     "Client",
+    "Decision",
+    "Failure",
+    "Feature",
+    "FeaturePreprocessing",
+    "GoldenResult",
+    "ImagePreprocessing",
     "ModelDetails",
     "ModelStatus",
     "Request",
     "RowPrediction",
+    "TensorSpec",
 ]

@@ -1,19 +1,20 @@
-"""The client with asyncio.
+"""The client for asyncio.
 
-Owns one channel and the inputs of the models that it was asked about. Does not know how requests are encoded, nor when a
-call is tried again. Its twin with threads is `client`.
+Owns a channel and the inputs of models that it has asked for. Does not know how requests are encoded, which errors
+there are, or when a call is tried again.
 """
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
 import grpc
 from grpc import aio  # type: ignore[attr-defined] # the stubs know it as a module only
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from protos.signet.v1 import models_pb2, models_pb2_grpc, prediction_pb2, prediction_pb2_grpc
-from serving.client.answers import Answer, ModelDetails, ModelStatus, TensorSpec
+from protos.signet.v1 import prediction_pb2
+from serving.client import operations
+from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
 from serving.client.calls import (
     DEFAULT_MAX_MESSAGE_BYTES,
     DEFAULT_TIMEOUT_SECONDS,
@@ -21,20 +22,40 @@ from serving.client.calls import (
     channel_options,
     serving_error,
 )
-from serving.client.decoding import decode_answer, decode_details, decode_status, decode_stream_answer
 from serving.client.encoding import Inputs, Request, encode, only_input
+from serving.client.operations import Operation, Result
+from serving.client.stream import StreamOrder
 from serving.errors import InvalidInput, ServingError, Unavailable
 
 
 class AsyncClient:
-    """As `Client`, every call awaited. Construct it in the event loop that it is used in."""
+    """`Client` for asyncio: the same methods, awaited, for many tasks of one event loop. `async with` closes it."""
 
-    def __init__(self, address: str, *, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
-        self._channel = aio.insecure_channel(address, options=channel_options(max_message_bytes))
-        self._prediction = prediction_pb2_grpc.PredictionStub(self._channel)
-        self._models = models_pb2_grpc.ModelsStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
-        self._input_specs: dict[tuple[str, int | None], TensorSpec] = {}
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._address = address
+        self._options = channel_options(max_message_bytes)
+        self._opened: aio.Channel | None = None
+        self._input_of: dict[tuple[str, int | None], TensorSpec] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the calls under way and disconnect."""
+        if self._opened is not None:
+            await self._opened.close()
 
     async def predict(
         self,
@@ -45,128 +66,114 @@ class AsyncClient:
         top_k: int = 1,
         return_scores: bool = False,
         return_outputs: bool = False,
-        id: str = "",  # noqa: A002 - the field's name
-        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        id: str = "",  # noqa: A002 - the message's name for it
+        timeout_seconds: float | None = None,
     ) -> Answer:
-        """Ask as `Client.predict` does."""
+        """Label rows, as `Client.predict` does."""
         request = Request(model, inputs, version, top_k, return_scores, return_outputs, id)
-        attempts = Attempts(timeout_seconds)
+        attempts = self._attempts(timeout_seconds)
         try:
-            message = await self._encode(request, attempts)
-            return decode_answer(await self._call(self._prediction.Predict, message, attempts))
+            return await self._call(operations.predict(await self._encode(request, attempts)), attempts)
         except InvalidInput:
-            # What was known of its input may be that of a version that is gone.
-            self._input_specs.pop((model, version), None)
+            # Another version may have become the default, with another input.
+            self._input_of.pop((model, version), None)
             raise
 
     async def predict_stream(
         self, requests: Iterable[Request] | AsyncIterable[Request], *, timeout_seconds: float | None = None
-    ) -> AsyncIterator[Answer | ServingError]:
-        """Ask as `Client.predict_stream` does."""
-        unsent: list[BaseException] = []
-
-        async def messages() -> AsyncIterator[prediction_pb2.PredictStreamRequest]:
-            # gRPC iterates this in a task of its own, where an error would be lost.
-            try:
-                async for request in _each(requests):
-                    message = await self._encode(request, Attempts(DEFAULT_TIMEOUT_SECONDS))
-                    yield prediction_pb2.PredictStreamRequest(request=message)
-            except Exception as error:  # noqa: BLE001 - raised below
-                unsent.append(error)
-
-        stream: Any = self._prediction.PredictStream(messages(), timeout=timeout_seconds)
+    ) -> AsyncIterator[Answer | Failure]:
+        """Answer requests over one stream, as `Client.predict_stream` does; they may come from an async iterator."""
+        order = StreamOrder()
+        method = self._channel.stream_stream(operations.STREAM_PATH)
+        call = method(self._encoded(requests, order), timeout=timeout_seconds)
         try:
-            async for response in stream:
-                yield decode_stream_answer(response)
-        except grpc.RpcError as error:
-            raise serving_error(error) from None
+            async for data in call:
+                for answer in order.answers(data):
+                    yield answer
+        except grpc.RpcError as failed:
+            raise serving_error(failed, operations.STREAM_PATH) from None
         finally:
-            stream.cancel()
-        if unsent:
-            raise unsent[0]
+            call.cancel()
+        for answer in order.rest():
+            yield answer
 
-    async def models(self, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[ModelStatus]:
-        """List as `Client.models` does."""
-        request = models_pb2.ListModelsRequest()
-        response = await self._call(self._models.ListModels, request, Attempts(timeout_seconds))
-        return list(map(decode_status, response.models))
+    async def models(self, *, timeout_seconds: float | None = None) -> tuple[ModelStatus, ...]:
+        """Every version that the server found, and its state."""
+        return await self._call(operations.list_models(), self._attempts(timeout_seconds))
 
     async def model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
     ) -> ModelDetails:
-        """Describe as `Client.model` does."""
-        return await self._model(name, version, Attempts(timeout_seconds))
+        """All about one version, as `Client.model` tells it."""
+        return await self._call(operations.get_model(name, version), self._attempts(timeout_seconds))
 
     async def load_model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
     ) -> ModelStatus:
-        """Load as `Client.load_model` does."""
-        request = models_pb2.LoadModelRequest(model=name, version=version)
-        response = await self._call(self._models.LoadModel, request, Attempts(timeout_seconds))
-        return decode_status(response.status)
+        """Make a version READY, as `Client.load_model` does."""
+        return await self._call(operations.load_model(name, version), self._attempts(timeout_seconds))
 
     async def unload_model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ) -> list[ModelStatus]:
-        """Unload as `Client.unload_model` does."""
-        request = models_pb2.UnloadModelRequest(model=name, version=version)
-        response = await self._call(self._models.UnloadModel, request, Attempts(timeout_seconds))
-        return list(map(decode_status, response.models))
+        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
+    ) -> tuple[ModelStatus, ...]:
+        """Drain and free a version or all, as `Client.unload_model` does."""
+        return await self._call(operations.unload_model(name, version), self._attempts(timeout_seconds))
 
-    async def health(self, model: str = "", *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> bool:
-        """Tell as `Client.health` does."""
-        request = health_pb2.HealthCheckRequest(service=model)
-        try:
-            response = await self._health.Check(request, timeout=timeout_seconds)
-        except grpc.RpcError as error:
-            raise serving_error(error) from None
-        return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+    async def health(self, model: str = "", *, timeout_seconds: float | None = None) -> bool:
+        """Whether the server, or a model of it, is SERVING now: asked once, as by `Client.health`."""
+        return await self._call(operations.health(model), self._attempts(timeout_seconds).once())
 
-    async def wait_ready(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-        """Wait as `Client.wait_ready` does."""
-        attempts = Attempts(timeout_seconds)
+    async def wait_ready(self, timeout_seconds: float | None = None) -> None:
+        """Wait until the server is SERVING, as `Client.wait_ready` does."""
+        await self._call(operations.ready(), self._attempts(timeout_seconds))
+
+    @property
+    def _channel(self) -> aio.Channel:
+        """Opened by the first call, since it belongs to the event loop that runs then."""
+        if self._opened is None:
+            self._opened = aio.insecure_channel(self._address, self._options)
+        return self._opened
+
+    def _attempts(self, timeout_seconds: float | None) -> Attempts:
+        return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
+
+    async def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
+        method = self._channel.unary_unary(operation.path)
         while True:
+            error: ServingError
             try:
-                if await self.health(timeout_seconds=attempts.remaining_seconds()):
-                    return
-                raise Unavailable("the server is NOT_SERVING")
-            except Unavailable as error:
-                await asyncio.sleep(attempts.pause_after(error))
-
-    async def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
-        await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def _model(self, name: str, version: int | None, attempts: Attempts) -> ModelDetails:
-        request = models_pb2.GetModelRequest(model=name, version=version)
-        return decode_details(await self._call(self._models.GetModel, request, attempts))
+                return operation.decode(await method(operation.request, timeout=attempts.remaining_seconds()))
+            except grpc.RpcError as failed:
+                error = serving_error(failed, operation.about)
+            except Unavailable as not_ready:
+                error = not_ready
+            await asyncio.sleep(attempts.pause_after(error))
 
     async def _encode(self, request: Request, attempts: Attempts) -> prediction_pb2.PredictRequest:
-        if request.reads_files:
-            return await asyncio.to_thread(encode, request)
-        return encode(request, await self._input_spec(request, attempts))
+        if request.needs_input_spec:
+            return encode(request, await self._spec(request, attempts))
+        return await asyncio.to_thread(encode, request) if request.reads_files else encode(request)
 
-    async def _input_spec(self, request: Request, attempts: Attempts) -> TensorSpec | None:
-        if not request.needs_input_spec:
-            return None
+    async def _spec(self, request: Request, attempts: Attempts) -> TensorSpec:
         key = (request.model, request.version)
-        if key not in self._input_specs:
-            self._input_specs[key] = only_input(await self._model(*key, attempts))
-        return self._input_specs[key]
+        if key not in self._input_of:
+            self._input_of[key] = only_input(await self._call(operations.get_model(*key), attempts))
+        return self._input_of[key]
 
-    async def _call(self, method: Any, message: Any, attempts: Attempts) -> Any:  # noqa: ANN401 - stubs of two kinds
-        while True:
-            try:
-                return await method(message, timeout=attempts.remaining_seconds())
-            except grpc.RpcError as failed:
-                error = serving_error(failed)
-            await asyncio.sleep(attempts.pause_after(error))
+    async def _encoded(
+        self, requests: Iterable[Request] | AsyncIterable[Request], order: StreamOrder
+    ) -> AsyncIterator[bytes]:
+        try:
+            async for request in _each(requests):
+                try:
+                    message = await self._encode(request, self._attempts(None))
+                except ServingError as error:
+                    order.refused(request.id, error)
+                else:
+                    yield order.sent(message)
+        except Exception as error:  # noqa: BLE001 - gRPC would swallow what the caller's iterator raises
+            order.broken = error
+        order.complete = True
 
 
 async def _each(requests: Iterable[Request] | AsyncIterable[Request]) -> AsyncIterator[Request]:

@@ -1,18 +1,19 @@
-"""The client with threads.
+"""The client for threads.
 
-Owns one channel and the inputs of the models that it was asked about. Does not know how requests are encoded, nor when a
-call is tried again. Its asyncio twin is `async_client`.
+Owns a channel and the inputs of models that it has asked for. Does not know how requests are encoded, which errors
+there are, or when a call is tried again.
 """
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Self, TypeVar
+from types import TracebackType
+from typing import Self
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from protos.signet.v1 import models_pb2, models_pb2_grpc, prediction_pb2, prediction_pb2_grpc
-from serving.client.answers import Answer, ModelDetails, ModelStatus, TensorSpec
+from protos.signet.v1 import prediction_pb2
+from serving.client import operations
+from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
 from serving.client.calls import (
     DEFAULT_MAX_MESSAGE_BYTES,
     DEFAULT_TIMEOUT_SECONDS,
@@ -20,27 +21,43 @@ from serving.client.calls import (
     channel_options,
     serving_error,
 )
-from serving.client.decoding import decode_answer, decode_details, decode_status, decode_stream_answer
 from serving.client.encoding import Inputs, Request, encode, only_input
+from serving.client.operations import Operation, Result
+from serving.client.stream import StreamOrder
 from serving.errors import InvalidInput, ServingError, Unavailable
-
-Response = TypeVar("Response")
 
 
 class Client:
-    """A client of the server at `address` ("host:port"), for any number of threads. Close it, or use it in `with`.
+    """Asks the server at `address`, "host:port". May be used by several threads at once; close it, or use `with`.
 
-    `max_message_bytes` is the size of one message, sent or received. Every call raises the errors of `serving.errors`
-    and takes `timeout_seconds`, within which it is tried again while the server is Unavailable, or when it was
-    Overloaded and said when to come back.
+    `timeout_seconds` is the time that a call has, retries included, unless the call says otherwise. No message is
+    larger than `max_message_bytes`, sent or received. Calls raise the errors of `serving.errors`.
     """
 
-    def __init__(self, address: str, *, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> None:
-        self._channel = grpc.insecure_channel(address, options=channel_options(max_message_bytes))
-        self._prediction = prediction_pb2_grpc.PredictionStub(self._channel)
-        self._models = models_pb2_grpc.ModelsStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
-        self._input_specs: dict[tuple[str, int | None], TensorSpec] = {}
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._channel = grpc.insecure_channel(  # type: ignore[no-untyped-call]
+            address, channel_options(max_message_bytes)
+        )
+        self._input_of: dict[tuple[str, int | None], TensorSpec] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the calls under way and disconnect."""
+        self._channel.close()
 
     def predict(
         self,
@@ -51,128 +68,104 @@ class Client:
         top_k: int = 1,
         return_scores: bool = False,
         return_outputs: bool = False,
-        id: str = "",  # noqa: A002 - the field's name
-        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        id: str = "",  # noqa: A002 - the message's name for it
+        timeout_seconds: float | None = None,
     ) -> Answer:
-        """Ask `model` about one row or many; one image or one row gives one prediction.
+        """Label rows; `inputs` are one or several, see `serving.client.encoding.Inputs`.
 
-        `inputs`: an array for a model with one input ([rows, …], or one row without its axis; cast where no value
-        changes); a dict of name to array, sent as it is; a dict of feature name to number, or a list of them; the path
-        or the bytes of an image, or a list of them.
+        One image, one dict of features, or an array without a rows axis is one row.
         """
         request = Request(model, inputs, version, top_k, return_scores, return_outputs, id)
-        attempts = Attempts(timeout_seconds)
+        attempts = self._attempts(timeout_seconds)
         try:
-            message = encode(request, self._input_spec(request, attempts))
-            return decode_answer(self._call(self._prediction.Predict, message, attempts))
+            return self._call(operations.predict(self._encode(request, attempts)), attempts)
         except InvalidInput:
-            # What was known of its input may be that of a version that is gone.
-            self._input_specs.pop((model, version), None)
+            # Another version may have become the default, with another input.
+            self._input_of.pop((model, version), None)
             raise
 
     def predict_stream(
         self, requests: Iterable[Request], *, timeout_seconds: float | None = None
-    ) -> Iterator[Answer | ServingError]:
-        """Ask on one stream; answers come in the order of the requests, for one that failed its error.
+    ) -> Iterator[Answer | Failure]:
+        """Answer requests over one stream, in their order; one that fails is a Failure and the others go on.
 
-        `timeout_seconds` is for the whole stream, None without end. A stream that breaks is not tried again. A request
-        that cannot be encoded ends it: its error is raised after the answers to those before it.
+        `requests` is read ahead as far as the server takes them in, by another thread. There is no retry, and no limit
+        on the time unless `timeout_seconds` sets one for the whole stream.
         """
-        unsent: list[BaseException] = []
-
-        def messages() -> Iterator[prediction_pb2.PredictStreamRequest]:
-            # gRPC iterates this in a thread of its own, where an error would be lost.
-            try:
-                for request in requests:
-                    spec = self._input_spec(request, Attempts(DEFAULT_TIMEOUT_SECONDS))
-                    yield prediction_pb2.PredictStreamRequest(request=encode(request, spec))
-            except Exception as error:  # noqa: BLE001 - raised below
-                unsent.append(error)
-
-        stream: Any = self._prediction.PredictStream(messages(), timeout=timeout_seconds)
+        order = StreamOrder()
+        method = self._channel.stream_stream(operations.STREAM_PATH)
+        call = method(self._encoded(requests, order), timeout=timeout_seconds)
         try:
-            yield from map(decode_stream_answer, stream)
-        except grpc.RpcError as error:
-            raise serving_error(error) from None
+            for data in call:
+                yield from order.answers(data)
+        except grpc.RpcError as failed:
+            raise serving_error(failed, operations.STREAM_PATH) from None
         finally:
-            stream.cancel()
-        if unsent:
-            raise unsent[0]
+            call.cancel()
+        yield from order.rest()
 
-    def models(self, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[ModelStatus]:
-        """Every version that the server found, by name and version."""
-        request = models_pb2.ListModelsRequest()
-        response = self._call(self._models.ListModels, request, Attempts(timeout_seconds))
-        return list(map(decode_status, response.models))
+    def models(self, *, timeout_seconds: float | None = None) -> tuple[ModelStatus, ...]:
+        """Every version that the server found, and its state."""
+        return self._call(operations.list_models(), self._attempts(timeout_seconds))
 
-    def model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ) -> ModelDetails:
-        """All about one version of a model; None is its default."""
-        return self._model(name, version, Attempts(timeout_seconds))
+    def model(self, name: str, version: int | None = None, *, timeout_seconds: float | None = None) -> ModelDetails:
+        """All about one version, by default the model's default."""
+        return self._call(operations.get_model(name, version), self._attempts(timeout_seconds))
 
-    def load_model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ) -> ModelStatus:
-        """Make a version READY, None the highest on disk; PermissionDenied unless the server allows control."""
-        request = models_pb2.LoadModelRequest(model=name, version=version)
-        response = self._call(self._models.LoadModel, request, Attempts(timeout_seconds))
-        return decode_status(response.status)
+    def load_model(self, name: str, version: int | None = None, *, timeout_seconds: float | None = None) -> ModelStatus:
+        """Make a version READY, by default the highest on disk. Raises PermissionDenied unless control is on."""
+        return self._call(operations.load_model(name, version), self._attempts(timeout_seconds))
 
     def unload_model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-    ) -> list[ModelStatus]:
-        """Drain and free a version, None all of them; PermissionDenied unless the server allows control."""
-        request = models_pb2.UnloadModelRequest(model=name, version=version)
-        response = self._call(self._models.UnloadModel, request, Attempts(timeout_seconds))
-        return list(map(decode_status, response.models))
+        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
+    ) -> tuple[ModelStatus, ...]:
+        """Drain and free a version, by default all of them. Raises PermissionDenied unless control is on."""
+        return self._call(operations.unload_model(name, version), self._attempts(timeout_seconds))
 
-    def health(self, model: str = "", *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> bool:
-        """Whether the server, or `model`, is SERVING now: one try, Unavailable if no server answers."""
-        request = health_pb2.HealthCheckRequest(service=model)
-        try:
-            response = self._health.Check(request, timeout=timeout_seconds)
-        except grpc.RpcError as error:
-            raise serving_error(error) from None
-        return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+    def health(self, model: str = "", *, timeout_seconds: float | None = None) -> bool:
+        """Whether the server, or a model of it, is SERVING now: asked once.
 
-    def wait_ready(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-        """Return once the server is SERVING; raises Unavailable if it is not in time."""
-        attempts = Attempts(timeout_seconds)
+        Raises Unavailable if nobody answers, ModelNotFound.
+        """
+        return self._call(operations.health(model), self._attempts(timeout_seconds).once())
+
+    def wait_ready(self, timeout_seconds: float | None = None) -> None:
+        """Wait until the server is SERVING. Raises Unavailable if it is not in time."""
+        self._call(operations.ready(), self._attempts(timeout_seconds))
+
+    def _attempts(self, timeout_seconds: float | None) -> Attempts:
+        return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
+
+    def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
+        method = self._channel.unary_unary(operation.path)
         while True:
+            error: ServingError
             try:
-                if self.health(timeout_seconds=attempts.remaining_seconds()):
-                    return
-                raise Unavailable("the server is NOT_SERVING")
-            except Unavailable as error:
-                time.sleep(attempts.pause_after(error))
-
-    def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _model(self, name: str, version: int | None, attempts: Attempts) -> ModelDetails:
-        request = models_pb2.GetModelRequest(model=name, version=version)
-        return decode_details(self._call(self._models.GetModel, request, attempts))
-
-    def _input_spec(self, request: Request, attempts: Attempts) -> TensorSpec | None:
-        if not request.needs_input_spec:
-            return None
-        key = (request.model, request.version)
-        if key not in self._input_specs:
-            self._input_specs[key] = only_input(self._model(*key, attempts))
-        return self._input_specs[key]
-
-    def _call(self, method: grpc.UnaryUnaryMultiCallable[Any, Response], message: Any, attempts: Attempts) -> Response:  # noqa: ANN401
-        while True:
-            try:
-                return method(message, timeout=attempts.remaining_seconds())
+                return operation.decode(method(operation.request, timeout=attempts.remaining_seconds()))
             except grpc.RpcError as failed:
-                error = serving_error(failed)
+                error = serving_error(failed, operation.about)
+            except Unavailable as not_ready:
+                error = not_ready
             time.sleep(attempts.pause_after(error))
+
+    def _encode(self, request: Request, attempts: Attempts) -> prediction_pb2.PredictRequest:
+        return encode(request, self._spec(request, attempts) if request.needs_input_spec else None)
+
+    def _spec(self, request: Request, attempts: Attempts) -> TensorSpec:
+        key = (request.model, request.version)
+        if key not in self._input_of:
+            self._input_of[key] = only_input(self._call(operations.get_model(*key), attempts))
+        return self._input_of[key]
+
+    def _encoded(self, requests: Iterable[Request], order: StreamOrder) -> Iterator[bytes]:
+        try:
+            for request in requests:
+                try:
+                    message = self._encode(request, self._attempts(None))
+                except ServingError as error:
+                    order.refused(request.id, error)
+                else:
+                    yield order.sent(message)
+        except Exception as error:  # noqa: BLE001 - gRPC would swallow what the caller's iterator raises
+            order.broken = error
+        order.complete = True
