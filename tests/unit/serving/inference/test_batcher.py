@@ -252,6 +252,8 @@ async def test_closing_answers_what_waits_and_refuses_what_comes(composed, block
     tasks = await started(batcher.run({"x": rows(0, 1)}), batcher.run({"x": rows(1, 1)}), batcher.close(20))
     with pytest.raises(ModelNotReady, match="this version is being unloaded"):
         await batcher.run({"x": rows(2, 1)})
+    for _ in range(10):
+        await asyncio.sleep(0)  # turns of the loop: enough for closing to end, if it did not wait
     assert not tasks[2].done()
     blocked.set()
     first, second, _ = await asyncio.gather(*tasks)
