@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from grpc import aio  # type: ignore[attr-defined] # the stubs know it as a module only
+from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import grpc
-from grpc import aio  # type: ignore[attr-defined] # the stubs know it as a module only
+from grpc import aio
 
 from protos.signet.v1 import prediction_pb2
 from serving.client import operations
@@ -84,7 +84,7 @@ class AsyncClient:
     ) -> AsyncIterator[Answer | Failure]:
         """Answer requests over one stream, as `Client.predict_stream` does; they may come from an async iterator."""
         order = StreamOrder()
-        method = self._channel.stream_stream(operations.STREAM_PATH)
+        method: aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(operations.STREAM_PATH)
         call = method(self._encoded(requests, order), timeout=timeout_seconds)
         try:
             async for data in call:
@@ -138,7 +138,7 @@ class AsyncClient:
         return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
 
     async def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
-        method = self._channel.unary_unary(operation.path)
+        method: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(operation.path)
         while True:
             error: ServingError
             try:

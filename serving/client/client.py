@@ -42,9 +42,7 @@ class Client:
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
         self._timeout_seconds = timeout_seconds
-        self._channel = grpc.insecure_channel(  # type: ignore[no-untyped-call]
-            address, channel_options(max_message_bytes)
-        )
+        self._channel = grpc.insecure_channel(address, channel_options(max_message_bytes))
         self._input_of: dict[tuple[str, int | None], TensorSpec] = {}
 
     def __enter__(self) -> Self:
@@ -93,7 +91,7 @@ class Client:
         on the time unless `timeout_seconds` sets one for the whole stream.
         """
         order = StreamOrder()
-        method = self._channel.stream_stream(operations.STREAM_PATH)
+        method: grpc.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(operations.STREAM_PATH)
         call = method(self._encoded(requests, order), timeout=timeout_seconds)
         try:
             for data in call:
@@ -137,7 +135,7 @@ class Client:
         return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
 
     def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
-        method = self._channel.unary_unary(operation.path)
+        method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(operation.path)
         while True:
             error: ServingError
             try:

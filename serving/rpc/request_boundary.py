@@ -94,12 +94,14 @@ class RequestBoundary:
         self._log_answers = access_log == "all"
         self._log_errors = access_log != "off"
 
-    def handlers(self, methods: Sequence[Method[Any] | StreamMethod[Any]]) -> dict[str, grpc.RpcMethodHandler]:
+    def handlers(
+        self, methods: Sequence[Method[Any] | StreamMethod[Any]]
+    ) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
         """Raw-bytes handlers by method name, for `add_registered_method_handlers`."""
         return {
-            one.name: grpc.unary_unary_rpc_method_handler(self._unary(one))  # type: ignore[no-untyped-call]
+            one.name: grpc.unary_unary_rpc_method_handler(self._unary(one))
             if isinstance(one, Method)
-            else grpc.stream_stream_rpc_method_handler(self._stream(one))  # type: ignore[no-untyped-call]
+            else grpc.stream_stream_rpc_method_handler(self._stream(one))
             for one in methods
         }
 
