@@ -25,7 +25,13 @@ MAX_TIMEOUT_SECONDS = 1e6
 def main() -> None:
     """Run `signet`."""
     whole = parser()
-    flags = whole.parse_args()
+    flags, rest = whole.parse_known_args()
+    if "files" in flags:
+        # argparse takes FILEs right behind MODEL alone; they may follow flags too.
+        flags.files = [*flags.files, *(Path(one) for one in rest if not one.startswith("-"))]
+        rest = [one for one in rest if one.startswith("-")]
+    if rest:
+        whole.error(f"unrecognized arguments: {' '.join(rest)}")
     if "files" in flags and bool(flags.files) == bool(flags.features):
         whole.error("predict: either FILEs or --features were expected")
     try:

@@ -58,6 +58,12 @@ def test_predict_prints_one_json_object_a_file(run, images):
     assert set(answers[0]) == {"file", "label", "class_index", "score"}
 
 
+def test_files_may_stand_before_and_after_flags(run, images):
+    code, lines, errors = run("predict", "shades", "--json", images[0], "--top-k", 2, images[1])
+    assert (code, errors) == (0, "")
+    assert [json.loads(line)["file"] for line in lines] == images
+
+
 def test_top_k_adds_the_best_classes(run, images):
     _, lines, _ = run("predict", "shades", images[0], "--json", "--top-k", 2)
     assert [one["label"] for one in json.loads(lines[0])["top"]] == ["dark", "middle"]
@@ -90,10 +96,21 @@ def test_a_file_that_fails_is_named_and_the_others_are_answered(run, images):
         ("predict", "sums", "--features", "a"),
         ("predict", "shades", "x.png", "--top-k", "0"),
         ("models", "--timeout-seconds", "soon"),
+        ("predict", "shades", "x.png", "--colour"),
+        ("labels", "shades", "x.png"),
         ("nonsense",),
         (),
     ],
-    ids=["no rows", "feature without value", "top_k 0", "no number", "unknown command", "nothing"],
+    ids=[
+        "no rows",
+        "feature without value",
+        "top_k 0",
+        "no number",
+        "unknown flag",
+        "file where none is taken",
+        "unknown command",
+        "nothing",
+    ],
 )
 def test_a_wrong_command_line_ends_with_2_and_usage(run, arguments):
     code, lines, errors = run(*arguments)
