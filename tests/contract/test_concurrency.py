@@ -2,17 +2,21 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from protos.signet.v1.prediction_pb2 import PredictRequest
 from serving.inference.session import OnnxSession, SessionSettings
 from tests import tiny_models as tiny
 from tests.contract.conftest import connect
-from tests.contract.requests import array_of, letters, status_of
+from tests.contract.requests import array_of, letters, raw_tensor, status_of
 from tests.running_server import running_server
+
+WAITING_ROWS = 20
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +25,68 @@ def in_process():
     return lambda rows: session.run({"x": rows})["y"]
 
 
-def test_sixteen_callers_with_distinct_rows_get_their_own_answers(signet, in_process):
-    barrier = threading.Barrier(16)
+def all_at_once(call, callers: int = 16) -> None:
+    """Run `call(caller)` in a thread for each caller, all from the same moment; raises what any of them raises."""
+    barrier = threading.Barrier(callers)
 
-    def call(caller: int) -> None:
+    def begin(caller: int) -> None:
+        barrier.wait(60)
+        call(caller)
+
+    with ThreadPoolExecutor(callers) as pool:
+        for done in [pool.submit(begin, caller) for caller in range(callers)]:
+            done.result(60)
+
+
+def test_sixteen_callers_with_distinct_rows_get_their_own_answers(signet, in_process):
+    def ask(caller: int) -> None:
         generator = np.random.default_rng(caller)
-        barrier.wait()
         for _ in range(30):
             rows = generator.normal(size=(generator.integers(1, 5), 3)).astype(np.float32)
-            answer = signet.prediction.Predict(letters(rows, return_outputs=True, id=str(caller)))
+            answer = signet.prediction.Predict(letters(rows, return_outputs=True, id=str(caller)), timeout=60)
             assert answer.id == str(caller)
             np.testing.assert_allclose(array_of(answer.outputs[0]), in_process(rows), rtol=1e-6)
 
-    with ThreadPoolExecutor(16) as pool:
-        for done in [pool.submit(call, caller) for caller in range(16)]:
-            done.result(60)
+    all_at_once(ask)
+
+
+def test_callers_of_an_unbatched_model_get_their_own_answers(signet):
+    def ask(caller: int) -> None:
+        for count in range(1, 11):
+            rows = np.full((count, 2), caller, np.float32)
+            rows[0] += count
+            request = PredictRequest(model="centred", tensors=[raw_tensor("x", rows)])
+            answer = signet.prediction.Predict(request, timeout=60)
+            np.testing.assert_allclose(array_of(answer.outputs[0]), rows - rows.mean(axis=0), atol=1e-5)
+
+    all_at_once(ask)
+
+
+def test_rows_of_other_shapes_are_never_put_into_one_run(signet):
+    def ask(caller: int) -> None:
+        pictures = np.full((2, 1 + caller % 4, 3), caller, np.float32)
+        for _ in range(20):
+            request = PredictRequest(model="free", tensors=[raw_tensor("x", pictures)])
+            answer = signet.prediction.Predict(request, timeout=60)
+            np.testing.assert_array_equal(array_of(answer.outputs[0]), pictures)
+
+    all_at_once(ask)
+
+
+def test_a_row_that_the_model_fails_on_hurts_only_its_caller(signet):
+    def ask(caller: int) -> None:
+        index = 99 if caller == 0 else caller % 3
+        request = PredictRequest(model="gather", tensors=[raw_tensor("index", np.array([[index]], np.int64))])
+        for _ in range(20):
+            if caller == 0:
+                code, text = status_of(signet.prediction.Predict, request, timeout=60)
+                assert code == grpc.StatusCode.INVALID_ARGUMENT
+                assert "the model failed on this input" in text
+            else:
+                answer = signet.prediction.Predict(request, timeout=60)
+                assert array_of(answer.outputs[0]).tolist() == [[10 * (index + 1)]]
+
+    all_at_once(ask)
 
 
 def test_a_request_larger_than_a_run_is_split_and_answered_whole(signet, in_process):
@@ -45,39 +96,64 @@ def test_a_request_larger_than_a_run_is_split_and_answered_whole(signet, in_proc
     np.testing.assert_allclose(array_of(answer.outputs[0]), in_process(rows), rtol=1e-6)
 
 
-def test_a_deadline_that_passes_ends_the_call(signet):
-    assert (
-        status_of(signet.prediction.Predict, letters([[1, 2, 3]]), timeout=1e-9)[0] == grpc.StatusCode.DEADLINE_EXCEEDED
-    )
-
-
 @pytest.fixture
 def slow(tmp_path):
-    """A server whose model `slow` takes long for a row, and that lets four rows wait."""
+    """A server whose model `slow` takes long for a row, one row a run, and that lets WAITING_ROWS rows wait."""
     tiny.put_bare(tmp_path, "slow", tiny.slow_model())
-    with running_server(tmp_path, queue_rows=4, max_request_rows=4, max_batch_rows=1) as server:
+    with running_server(tmp_path, queue_rows=WAITING_ROWS, max_request_rows=WAITING_ROWS, max_batch_rows=1) as server:
         connection = connect(server)
         yield connection
         connection.channel.close()
 
 
+def ask_until_refused(slow) -> list[Any]:
+    """Three times the calls that can wait; back when one was refused, so that WAITING_ROWS rows were waiting."""
+    refused = threading.Event()
+
+    def look(call: Any) -> None:
+        if not call.cancelled() and call.exception():
+            refused.set()
+
+    calls = [slow.prediction.Predict.future(tiny.slow_request(), timeout=60) for _ in range(3 * WAITING_ROWS)]
+    for call in calls:
+        call.add_done_callback(look)
+    assert refused.wait(60)
+    return calls
+
+
+def rows_run(slow) -> int:
+    """How many rows the model has run."""
+    return int(slow.server.metrics.registry.get_sample_value("signet_rows_total", {"model": "slow", "version": "1"}))
+
+
 def test_a_full_queue_refuses_with_a_hint_when_to_come_back(slow):
-    calls = [slow.prediction.Predict.future(tiny.slow_request()) for _ in range(40)]
+    calls = ask_until_refused(slow)
     refused = [call for call in calls if call.exception()]
-    assert 0 < len(refused) < 40
+    assert 0 < len(refused) < len(calls)
     for call in refused:
         assert call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "rows are waiting and 1 more would pass the limit of 4" in call.details()
+        assert call.details() == f"{WAITING_ROWS} rows are waiting and 1 more would pass the limit of {WAITING_ROWS}"
         trailers = dict(call.trailing_metadata())
         assert int(trailers["grpc-retry-pushback-ms"]) >= 1
         retry = error_details_pb2.RetryInfo()
         assert status_pb2.Status.FromString(trailers["grpc-status-details-bin"]).details[0].Unpack(retry)
         assert retry.retry_delay.ToMilliseconds() == int(trailers["grpc-retry-pushback-ms"])
+    assert rows_run(slow) == len(calls) - len(refused)
 
 
-def test_callers_who_left_make_room_in_the_queue(slow):
-    for _ in range(5):
-        calls = [slow.prediction.Predict.future(tiny.slow_request()) for _ in range(4)]
-        for call in calls:
-            call.cancel()
-    assert slow.prediction.Predict(tiny.slow_request(), wait_for_ready=True).outputs
+def test_callers_who_left_are_not_run_and_make_room_in_the_queue(slow):
+    calls = ask_until_refused(slow)
+    accepted = [call for call in calls if not call.done()]
+    for call in accepted:
+        call.cancel()
+    assert slow.prediction.Predict(tiny.slow_request(), timeout=60).outputs
+    assert rows_run(slow) < WAITING_ROWS
+
+
+def test_rows_whose_deadline_passed_in_the_queue_are_not_run(slow):
+    waiting = [slow.prediction.Predict.future(tiny.slow_request(), timeout=60) for _ in range(WAITING_ROWS // 2)]
+    late = status_of(slow.prediction.Predict, tiny.slow_request(), timeout=0.001)
+    assert late[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert all(call.result().outputs for call in waiting)
+    assert slow.prediction.Predict(tiny.slow_request(), timeout=60).outputs
+    assert rows_run(slow) == len(waiting) + 1

@@ -5,7 +5,8 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from protos.signet.v1.prediction_pb2 import PredictRequest
+from protos.signet.v1.models_pb2 import GetModelRequest, LoadModelRequest
+from protos.signet.v1.prediction_pb2 import PredictRequest, PredictStreamRequest
 from tests import tiny_models as tiny
 from tests.contract.conftest import connect
 from tests.contract.requests import shades, status_of
@@ -26,45 +27,96 @@ EXPECTED = {
     "signet_load_seconds": "histogram",
     "signet_model_provider": "gauge",
     "signet_model_intra_op_threads": "gauge",
-    "signet_build": "gauge",
+    "signet_build_info": "gauge",
     "process_resident_memory_bytes": "gauge",
 }
+
+WRONG_NAMES = ("wrong-name", "Wrong.Method", "987654")
+
+
+def scraped(server) -> dict:
+    """The families of one scrape by name."""
+    with urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("text/plain")
+        return {family.name: family for family in text_string_to_metric_families(response.read().decode())}
 
 
 @pytest.fixture(scope="module")
 def scrape(tmp_path_factory):
-    """The scrape, by metric, after two good requests of three rows, one bad, and one for a model that is not there."""
-    root = tmp_path_factory.mktemp("repository")
+    """A scrape after three rows in two good requests, two in a stream of which one is bad, and several bad ones."""
+    root = tmp_path_factory.mktemp("metrics")
     tiny.put_shades(root)
+    tiny.put_bare(root, "corrupt", b"no model")
     with running_server(root) as server:
         connection = connect(server)
-        connection.prediction.Predict(shades(0, 255))
-        connection.prediction.Predict(shades(0))
-        status_of(connection.prediction.Predict, PredictRequest(model="shades", images=[b"no image"]))
-        status_of(connection.prediction.Predict, PredictRequest(model="wrong-name"))
-        with urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=10) as response:
-            text = response.read().decode()
+        predict = connection.prediction.Predict
+        predict(shades(0, 255))
+        predict(shades(0))
+        no_image = PredictRequest(model="shades", images=[b"no image"])
+        for request in (no_image, PredictRequest(model="wrong-name"), PredictRequest(model="shades", version=987654)):
+            status_of(predict, request)
+        status_of(predict, PredictRequest(model="corrupt"))
+        status_of(connection.channel.unary_unary("/signet.v1.Prediction/Predict"), b"\xff")
+        status_of(connection.channel.unary_unary("/signet.v1.Prediction/Wrong.Method"), b"")
+        status_of(connection.models.LoadModel, LoadModelRequest(model="wrong-name"))
+        connection.models.GetModel(GetModelRequest(model="shades"))
+        list(connection.prediction.PredictStream(PredictStreamRequest(request=one) for one in (shades(130), no_image)))
+        families = scraped(server)
         connection.channel.close()
-    return {family.name: family for family in text_string_to_metric_families(text)}
+    return families
 
 
 def value(family, **labels) -> float:
+    """The value, for a histogram the count, of the sample that has these labels."""
     return next(
-        one.value for one in family.samples if labels.items() <= one.labels.items() and "bucket" not in one.name
+        one.value
+        for one in family.samples
+        if labels.items() <= one.labels.items() and not one.name.endswith(("_bucket", "_sum"))
     )
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_metric_has_its_type_and_help(scrape, name):
-    family = scrape[name] if name != "signet_build" else scrape["signet_build_info"]
-    assert family.type == EXPECTED[name]
-    assert family.documentation.endswith(".")
+    assert scrape[name].type == EXPECTED[name]
+    assert scrape[name].documentation.endswith(".")
 
 
-def test_latency_is_told_by_model_version_method_and_status(scrape):
-    for code, count in (("OK", 2), ("INVALID_ARGUMENT", 1)):
-        labels = {"model": "shades", "version": "1", "method": "Predict", "code": code}
-        assert value(scrape["signet_request_seconds"], **labels) == count
+def test_no_metric_is_unknown_here(scrape):
+    assert {name for name in scrape if name.startswith("signet_")} <= set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name.endswith("_seconds")])
+def test_a_time_says_in_its_help_that_it_is_in_seconds(scrape, name):
+    assert "seconds" in scrape[name].documentation
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "count"),
+    [
+        ("Predict", "OK", 2),
+        ("Predict", "INVALID_ARGUMENT", 1),
+        ("PredictStream", "OK", 1),
+        ("PredictStream", "INVALID_ARGUMENT", 1),
+        ("GetModel", "OK", 1),
+    ],
+)
+def test_latency_is_told_by_model_version_method_and_status(scrape, method, code, count):
+    labels = {"model": "shades", "version": "1", "method": method, "code": code}
+    assert value(scrape["signet_request_seconds"], **labels) == count
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "count"),
+    [
+        ("Predict", "INVALID_ARGUMENT", 1),
+        ("Predict", "NOT_FOUND", 2),
+        ("Predict", "FAILED_PRECONDITION", 1),
+        ("LoadModel", "PERMISSION_DENIED", 1),
+    ],
+)
+def test_failures_that_no_served_model_answers_for_are_counted_without_one(scrape, method, code, count):
+    labels = {"model": "", "version": "", "method": method, "code": code}
+    assert value(scrape["signet_request_seconds"], **labels) == count
 
 
 def test_latency_buckets_begin_at_100_microseconds(scrape):
@@ -72,28 +124,65 @@ def test_latency_buckets_begin_at_100_microseconds(scrape):
     assert min(edges) == 0.0001
 
 
-def test_a_wrong_model_name_never_becomes_a_label(scrape):
+def test_nothing_that_a_caller_made_up_becomes_a_label(scrape):
     labels = {text for family in scrape.values() for sample in family.samples for text in sample.labels.values()}
-    assert "wrong-name" not in labels
-    assert value(scrape["signet_request_seconds"], model="", code="NOT_FOUND") == 1
+    assert labels.isdisjoint(WRONG_NAMES)
 
 
-def test_refusals_are_counted_by_reason(scrape):
-    assert value(scrape["signet_refusals"], model="shades", reason="InvalidInput") == 1
-    assert value(scrape["signet_refusals"], model="", reason="ModelNotFound") == 1
+@pytest.mark.parametrize(
+    ("model", "reason", "count"),
+    [
+        ("shades", "InvalidInput", 2),
+        ("", "InvalidInput", 1),
+        ("", "ModelNotFound", 2),
+        ("", "ModelBroken", 1),
+        ("", "PermissionDenied", 1),
+    ],
+)
+def test_refusals_are_counted_by_reason(scrape, model, reason, count):
+    assert value(scrape["signet_refusals"], model=model, reason=reason) == count
 
 
 def test_predictions_are_counted_by_label(scrape):
-    assert value(scrape["signet_predictions"], label="dark") == 2
-    assert value(scrape["signet_predictions"], label="bright") == 1
+    counts = {label: value(scrape["signet_predictions"], model="shades", label=label) for label in tiny.SHADES}
+    assert counts == {"dark": 2, "middle": 1, "bright": 1}
 
 
-def test_rows_and_runs_are_counted(scrape):
-    assert value(scrape["signet_rows"], model="shades") == 3
-    assert value(scrape["signet_batch_rows"], model="shades") == 2
+def test_rows_runs_and_waits_are_counted(scrape):
+    assert value(scrape["signet_rows"], model="shades") == 4
+    assert value(scrape["signet_batch_rows"], model="shades") == 3
+    assert value(scrape["signet_run_seconds"], model="shades") == 3
+    assert value(scrape["signet_queue_seconds"], model="shades") == 3
 
 
-def test_state_and_provider_are_shown(scrape):
-    assert value(scrape["signet_model_state"], model="shades", state="READY") == 1
-    assert value(scrape["signet_model_state"], model="shades", state="FAILED") == 0
-    assert value(scrape["signet_model_provider"], provider="CPUExecutionProvider") == 1
+def test_nothing_waits_and_nothing_is_in_flight_when_all_is_answered(scrape):
+    assert value(scrape["signet_queue_rows"], model="shades") == 0
+    assert value(scrape["signet_requests_in_flight"]) == 0
+
+
+def test_state_provider_threads_and_load_time_are_shown(scrape):
+    states = scrape["signet_model_state"]
+    assert value(states, model="shades", state="READY") == 1
+    assert value(states, model="shades", state="FAILED") == 0
+    assert value(states, model="corrupt", state="FAILED") == 1
+    assert value(scrape["signet_model_provider"], model="shades", provider="CPUExecutionProvider") == 1
+    assert value(scrape["signet_model_intra_op_threads"], model="shades") >= 1
+    assert value(scrape["signet_load_seconds"], model="shades") == 1
+
+
+def test_the_version_of_the_server_is_told(scrape):
+    assert scrape["signet_build_info"].samples[0].labels["version"]
+
+
+def test_the_gauges_of_a_version_that_is_gone_go_too(tmp_path):
+    tiny.put_shades(tmp_path)
+    with running_server(tmp_path, allow_control=True) as server:
+        connection = connect(server)
+        connection.prediction.Predict(shades(0))
+        tiny.put_shades(tmp_path, version=2)
+        connection.models.LoadModel(LoadModelRequest(model="shades"))
+        families = scraped(server)
+        connection.channel.close()
+    gauges = ("signet_model_state", "signet_model_provider", "signet_model_intra_op_threads", "signet_queue_rows")
+    for name in gauges:
+        assert {sample.labels["version"] for sample in families[name].samples} == {"2"}
