@@ -1,0 +1,46 @@
+"""`signet-serve` starts, or says in a line for each reason why not, by its exit code too."""
+
+import pytest
+
+from tests import tiny_models as tiny
+from tests.contract.serving_process import run_to_end, serving
+
+FREE_PORTS = ("--port", "0", "--metrics-port", "0")
+
+
+@pytest.fixture
+def models(tmp_path):
+    tiny.put_bare(tmp_path, "letters", tiny.linear_model())
+    return tmp_path
+
+
+def test_a_second_server_on_a_port_that_is_taken_does_not_start(models):
+    with serving(models) as (_, port):
+        second = run_to_end("--models", str(models), "--port", str(port), "--metrics-port", "0")
+        third = run_to_end("--models", str(models), "--port", "0", "--metrics-port", str(port))
+    assert (second.returncode, third.returncode) == (1, 1)
+    assert f"signet-serve: port: 127.0.0.1:{port} cannot be listened on; is it taken?" in second.stderr
+    assert f"signet-serve: metrics_port: 127.0.0.1:{port} cannot be listened on" in third.stderr
+    assert "Traceback" not in second.stderr + third.stderr
+
+
+def test_every_bad_setting_is_reported_at_once(models):
+    ended = run_to_end("--models", str(models), "--port", "70000", SIGNET_MAX_BATCH_ROWS="none")
+    assert ended.returncode == 2
+    assert "port (--port, SIGNET_PORT): '70000' came" in ended.stderr
+    assert "max_batch_rows (--max-batch-rows, SIGNET_MAX_BATCH_ROWS): 'none' came" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_repository_that_is_not_there_is_named(tmp_path):
+    ended = run_to_end("--models", str(tmp_path / "nowhere"), *FREE_PORTS)
+    assert ended.returncode == 1
+    assert "nowhere is no folder" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_cuda_asked_for_and_not_there_refuses_to_start(models):
+    ended = run_to_end("--models", str(models), "--providers", "cuda", *FREE_PORTS)
+    assert ended.returncode == 1
+    assert "providers=cuda was asked for, but " in ended.stderr
+    assert "Traceback" not in ended.stderr
