@@ -3,7 +3,7 @@
 Owns the dataclasses that the training package hands from step to step. Does not know how any of the steps works.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -51,22 +51,41 @@ class Dataset:
         return sorted(self.class_indices, key=self.class_indices.__getitem__)
 
 
+History = dict[str, list[float]]
+"""A list of one figure an epoch, by name: loss, accuracy, val_loss, val_accuracy as the fit measured them."""
+
+
+@dataclass(frozen=True)
+class FitState:
+    """All that the epoch after `epoch` starts from, so that a fit can go on in another process with the same result.
+
+    `arrays`: the values of the model's variables, the optimizer's, and so on, by name. `generator`: the state of the
+    NumPy generator that shuffles and augments.
+    """
+
+    epoch: int
+    history: History
+    arrays: Mapping[str, Sequence[NDArray[Any]]]
+    generator: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class FitOptions:
     """What a run may set: `epochs` and `seed` as resolved from flags and recipe, and who is told of progress.
 
     `on_rows(rows)`: so many more rows were trained on. `on_epoch(epoch, epochs, figures)`: an epoch has ended; `epoch`
-    counts from 1, figures are floats by name (loss, accuracy, val_loss, val_accuracy).
+    counts from 1, figures are floats by name (loss, accuracy, val_loss, val_accuracy). `on_augment(seconds)`: so long
+    it took to augment. `on_state(epoch, state)`: `state()` gives what the next epoch starts from, if it is wanted.
+    `resumed`: the state to go on from.
     """
 
     epochs: int
     seed: int
     on_epoch: Callable[[int, int, Mapping[str, float]], None]
     on_rows: Callable[[int], None]
-
-
-History = dict[str, list[float]]
-"""A list of one figure an epoch, by name: loss, accuracy, val_loss, val_accuracy as the fit measured them."""
+    on_augment: Callable[[float], None] = lambda _: None
+    on_state: Callable[[int, Callable[[], FitState]], None] = lambda *_: None
+    resumed: FitState | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +94,8 @@ class Recipe:
 
     `build` gives a model whose input is raw rows as clients send them (pixels uint8, features float32) and whose output
     is probabilities, so that what normalises them is in the graph. `fit` trains it in place. `load` is there if the
-    recipe takes other data than its task.
+    recipe takes other data than its task. `augment` is what `fit` does to training images before each epoch, for the
+    report's sheet of them; a recipe whose training images are themselves drawn gives them back as they are.
     """
 
     name: str
@@ -86,6 +106,7 @@ class Recipe:
     build: Callable[[Dataset], "keras.Model"]
     fit: Callable[["keras.Model", Dataset, FitOptions], History]
     load: Callable[[Path | None, int], Dataset] | None = None
+    augment: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ ONE_CYCLE_PLAN = FitPlan(
     augment=augment.flip,
 )
 
+RESNET_PLAN = replace(ONE_CYCLE_PLAN, augment=augment.flip_and_cut_out)
+
 VGG_PLAN = FitPlan(
     optimizer=lambda steps: keras.optimizers.Adam(OneCycle(2e-3, steps)),
     loss=smoothed_crossentropy,
@@ -85,6 +87,7 @@ RECIPES = (
         seed=1,
         build=_built(nets.quick_net),
         fit=partial(fit, plan=ONE_CYCLE_PLAN),
+        augment=ONE_CYCLE_PLAN.augment,
     ),
     _course("lenet", "LeNet-5 of 1998, its page of 32 x 32 pixels kept by a border", nets.lenet5),
     _course(
@@ -106,6 +109,7 @@ RECIPES = (
         seed=1,
         build=_built(nets.vgg7),
         fit=partial(fit, plan=VGG_PLAN),
+        augment=VGG_PLAN.augment,
     ),
     Recipe(
         name="resnet",
@@ -114,7 +118,8 @@ RECIPES = (
         batch_rows=128,
         seed=1,
         build=_built(partial(nets.residual_net, widths=(32, 64, 128, 160))),
-        fit=partial(fit, plan=replace(ONE_CYCLE_PLAN, augment=augment.flip_and_cut_out)),
+        fit=partial(fit, plan=RESNET_PLAN),
+        augment=RESNET_PLAN.augment,
     ),
 )
 
