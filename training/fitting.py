@@ -5,8 +5,10 @@ which net it trains, nor where progress is shown. Keras' own `fit` goes through 
 smallest nets takes 40 times the step.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,12 +16,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.task import Dataset, FitOptions, History, Rows
+from training.task import Dataset, FitOptions, FitState, History, Rows
 
 EVALUATION_BATCH_ROWS = 500
 
 Augment = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 """Images [rows, height, width, channels] uint8 to as many changed ones; called anew each epoch."""
+
+Weights = list[NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,10 @@ def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan
     run_epoch = _compiled_epoch(step, train, plan) if plan.whole_epochs else _stepwise_epoch(step, train, plan, options)
     generator = np.random.default_rng(options.seed)
     history: History = {}
-    for epoch in range(1, options.epochs + 1):
+    best: Weights = []
+    if options.resumed:
+        best = _restore(options.resumed, model, optimizer, generator, history)
+    for epoch in range(len(history.get("loss", ())) + 1, options.epochs + 1):
         loss, right = run_epoch(generator)
         figures = {"loss": loss / len(train), "accuracy": right / len(train)}
         if len(dataset.validation):
@@ -61,9 +68,43 @@ def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan
         if plan.keep_best and history["val_loss"][-1] == min(history["val_loss"]):
             best = model.get_weights()
         options.on_epoch(epoch, options.epochs, figures)
+        options.on_state(epoch, partial(_state, epoch, model, optimizer, generator, history, best))
     if plan.keep_best:
         model.set_weights(best)
     return history
+
+
+def _state(
+    epoch: int,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    generator: np.random.Generator,
+    history: History,
+    best: Weights,
+) -> FitState:
+    arrays = {
+        # Not the weights alone: the variables of dropout's seed generators are among them.
+        "model": [variable.numpy() for variable in model.variables],
+        "optimizer": [variable.numpy() for variable in optimizer.variables],
+        "best": best,
+    }
+    return FitState(epoch, history, arrays, generator.bit_generator.state)
+
+
+def _restore(
+    state: FitState,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    generator: np.random.Generator,
+    history: History,
+) -> Weights:
+    """Put everything back as `state` has it; give the best weights so far."""
+    for variables, name in ((model.variables, "model"), (optimizer.variables, "optimizer")):
+        for variable, value in zip(variables, state.arrays[name], strict=True):
+            variable.assign(value)
+    generator.bit_generator.state = state.generator
+    history.update({name: list(values) for name, values in state.history.items()})
+    return list(state.arrays["best"])
 
 
 def measure(model: keras.Model, rows: Rows, loss: Callable[[Any, Any], Any]) -> tuple[float, float]:
@@ -135,7 +176,11 @@ def _stepwise_epoch(
 
     def run(generator: np.random.Generator) -> tuple[float, int]:
         rows = train.take(generator.permutation(len(train)))
-        inputs = plan.augment(rows.inputs, generator) if plan.augment else rows.inputs
+        inputs = rows.inputs
+        if plan.augment:
+            clock = time.perf_counter()
+            inputs = plan.augment(inputs, generator)
+            options.on_augment(time.perf_counter() - clock)
         sums = []
         for start in range(0, len(train), plan.batch_rows):
             stop = min(start + plan.batch_rows, len(train))
