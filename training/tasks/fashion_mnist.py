@@ -48,6 +48,7 @@ ONE_CYCLE_PLAN = FitPlan(
     loss=smoothed_crossentropy,
     batch_rows=128,
     augment=augment.flip,
+    jit_compile=False,
 )
 
 RESNET_PLAN = replace(ONE_CYCLE_PLAN, augment=augment.flip_and_cut_out)
