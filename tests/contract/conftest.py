@@ -29,6 +29,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("repository")
     tiny.put_shades(root)
     tiny.put_sums(root)
+    careful = {**tiny.SIGMOID_MANIFEST, "decision": {"kind": "sigmoid", "threshold": 0.875}}
+    tiny.put_package(root, "careful", tiny.sigmoid_model(), careful)
     tiny.put_bare(root, "letters", tiny.linear_model(), labels=["a", "b", "c"])
     tiny.put_bare(root, "gather", tiny.gather_model())
     tiny.put_bare(root, "fixed", tiny.fixed_batch_model())

@@ -74,19 +74,21 @@ def test_rows_of_other_shapes_are_never_put_into_one_run(signet):
 
 
 def test_a_row_that_the_model_fails_on_hurts_only_its_caller(signet):
-    def ask(caller: int) -> None:
-        index = 99 if caller == 0 else caller % 3
-        request = PredictRequest(model="gather", tensors=[raw_tensor("index", np.array([[index]], np.int64))])
-        for _ in range(20):
-            if caller == 0:
-                code, text = status_of(signet.prediction.Predict, request, timeout=60)
-                assert code == grpc.StatusCode.INVALID_ARGUMENT
-                assert "the model failed on this input" in text
-            else:
-                answer = signet.prediction.Predict(request, timeout=60)
-                assert array_of(answer.outputs[0]).tolist() == [[10 * (index + 1)]]
-
-    all_at_once(ask)
+    indices = [99 if n % 10 == 5 else n % 3 for n in range(300)]
+    calls = [
+        signet.prediction.Predict.future(
+            PredictRequest(model="gather", tensors=[raw_tensor("index", np.array([[index]], np.int64))]), timeout=60
+        )
+        for index in indices
+    ]
+    for index, call in zip(indices, calls, strict=True):
+        if index == 99:
+            assert status_of(call.result) == (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "the model failed on this input (INVALID_ARGUMENT)",
+            )
+        else:
+            assert array_of(call.result().outputs[0]).tolist() == [[10 * (index + 1)]]
 
 
 def test_a_request_larger_than_a_run_is_split_and_answered_whole(signet, in_process):

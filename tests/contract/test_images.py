@@ -87,14 +87,21 @@ def test_an_exif_turn_is_done_before_the_size_is_compared(strict):
 
 
 @pytest.mark.parametrize(
-    ("mode", "white"),
-    [("1", 1), ("L", 255), ("P", (255, 255, 255)), ("I;16", 65535), ("LA", (255, 255)), ("RGBA", (255,) * 4)],
+    ("mode", "grey", "label"),
+    [
+        ("1", 1, "bright"),
+        ("L", 130, "middle"),
+        ("P", (130, 130, 130), "middle"),
+        ("I;16", 130 * 256, "middle"),
+        ("LA", (130, 255), "middle"),
+        ("RGBA", (130, 130, 130, 255), "middle"),
+    ],
     ids=["one bit", "grey", "palette", "sixteen bits", "grey with alpha", "colour with alpha"],
 )
-def test_each_kind_of_pixel_reaches_the_model_in_its_colour_mode(strict, mode, white):
-    white_file = file_of(Image.new(mode, (4, 4), white))
-    assert labels(strict, white_file) == ["bright"]
-    assert labels(strict, white_file, model="strict") == ["bright"]
+def test_each_kind_of_pixel_reaches_the_model_in_its_colour_mode(strict, mode, grey, label):
+    file = file_of(Image.new(mode, (4, 4), grey))
+    assert labels(strict, file) == [label]
+    assert labels(strict, file, model="strict") == [label]
 
 
 def test_the_pixel_limit_of_the_settings_holds(strict):

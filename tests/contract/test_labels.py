@@ -31,6 +31,14 @@ def test_a_sigmoid_model_tells_probability_and_threshold(signet):
     assert row.score == pytest.approx(1 - row.probability)
 
 
+def test_a_sigmoid_model_decides_by_the_threshold_of_its_manifest(signet):
+    request = sums({"a": 1.9, "b": 0, "c": 0}, {"a": 2, "b": 0, "c": 0})
+    request.model = "careful"
+    rows = signet.prediction.Predict(request).predictions
+    assert [row.label for row in rows] == ["negative", "positive"]
+    assert [row.threshold for row in rows] == [0.875, 0.875]
+
+
 def test_top_k_lists_the_best_classes_by_falling_score(signet):
     row = signet.prediction.Predict(letters([[1, 3, 2]], top_k=2)).predictions[0]
     assert [best.label for best in row.top] == ["b", "c"]
