@@ -40,6 +40,7 @@ clean: ## Remove .venv and every cache; models/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml constraints.txt
-	if command -v uv; then uv venv --allow-existing --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
-	if command -v uv; then set uv pip install --python $(BIN)/python; else set $(BIN)/python -m pip install; fi; \
+	@echo "installing into .venv: a minute or two"
+	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
+	@if command -v uv >/dev/null; then set -- uv pip install -q --python $(BIN)/python; else set -- $(BIN)/python -m pip install -qq; fi; \
 	  "$$@" -e '.[train,dev]' -c constraints.txt && touch $@
