@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from training.task import Dataset, FitState, TrainingError
+from training.task import FitState, TrainingError
 
 SECONDS_BETWEEN = 5.0
 """The least time between two checkpoints: one costs more than an epoch of the smallest nets."""
@@ -121,13 +121,3 @@ class Checkpoint:
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > LEFT_SECONDS:
                     left.unlink()
-
-
-def data_digest(dataset: Dataset) -> str:
-    """SHA-256 of every row of the three splits and of class_indices."""
-    digest = hashlib.sha256(json.dumps(dict(dataset.class_indices), sort_keys=True).encode("utf-8"))
-    for rows in (dataset.train, dataset.validation, dataset.test):
-        for array in (rows.inputs, rows.truth):
-            digest.update(f"{array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

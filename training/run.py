@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,54 +15,99 @@ from rich.console import Console
 
 from training.export import check_class_indices, export_package
 from training.fitting import decide, predict
-from training.progress import FitProgress
+from training.recording import record_run
 from training.report import write_report
+from training.resuming import FitSettings, checkpoint_of, fit_recipe, telling_where_to_go_on
 from training.seeding import seed_everything
-from training.task import Dataset, FitOptions, Recipe, Rows, RunRecord, Task, TrainingError
+from training.task import Dataset, Recipe, Rows, RunRecord, Task, TrainingError
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line set; None is the recipe's own."""
+    """What the command line set; None is the recipe's own.
+
+    `checkpoints`: the folder that they are kept in; None keeps none. `fresh`: begin anew even if there is one.
+    `results`: the folder that the run is recorded in; None records nothing.
+    """
 
     repository: Path
     command: str
     data: Path | None = None
     seed: int | None = None
     epochs: int | None = None
+    budget_minutes: float | None = None
+    checkpoints: Path | None = None
+    fresh: bool = False
+    results: Path | None = None
+
+    def fit_settings(self, recipe: Recipe) -> FitSettings:
+        """The same with what is the recipe's own."""
+        return FitSettings(
+            seed=recipe.seed if self.seed is None else self.seed,
+            epochs=recipe.epochs if self.epochs is None else self.epochs,
+            budget_minutes=self.budget_minutes,
+            checkpoints=self.checkpoints,
+            fresh=self.fresh,
+        )
 
 
 def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Path:
     """Train `recipe` of `task` and publish the package; give its folder. Raises TrainingError."""
-    started, clock = datetime.now(UTC), time.perf_counter()
-    seed = recipe.seed if options.seed is None else options.seed
-    epochs = recipe.epochs if options.epochs is None else options.epochs
-    seed_everything(seed)
-    dataset = load(task, recipe, options.data, seed, console)
+    started = datetime.now(UTC)
+    settings = options.fit_settings(recipe)
+    seed_everything(settings.seed)
+    dataset = load(task, recipe, options.data, settings.seed, console)
     check_class_indices(options.repository, task.name, dataset.class_indices)
-    model = recipe.build(dataset)
-    console.print(f"{task.name} {recipe.name}: {model.count_params():,} parameters, {epochs} epochs, seed {seed}")
-    with FitProgress(epochs, len(dataset.train), console) as progress:
-        history = recipe.fit(model, dataset, FitOptions(epochs, seed, progress.epoch, progress.rows))
-    scores = predict(model, dataset.test.inputs)
-    metrics = evaluate(scores, dataset.test)
-    console.print(
-        f"test: {metrics['accuracy']:.2%} ({metrics['accuracy'] * metrics['rows']:.0f} of {metrics['rows']:.0f})"
-    )
-    record = RunRecord(
-        task=task,
-        recipe=recipe,
-        dataset=dataset,
-        history=history,
-        metrics=metrics,
-        scores=scores,
-        command=options.command,
-        seed=seed,
-        epochs=epochs,
-        started=started,
-        seconds=time.perf_counter() - clock,
-    )
-    return export_package(model, record, options.repository, lambda folder: write_report(record, model, folder))
+    checkpoint = checkpoint_of(task, recipe, dataset, settings)
+    with telling_where_to_go_on(checkpoint, console):
+        fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
+        clock = time.perf_counter()
+        scores = predict(fitted.model, dataset.test.inputs)
+        metrics = evaluate(scores, dataset.test)
+        console.print(
+            f"test: {metrics['accuracy']:.2%} ({metrics['accuracy'] * metrics['rows']:.0f} of {metrics['rows']:.0f})"
+        )
+        record = RunRecord(
+            task=task,
+            recipe=recipe,
+            dataset=dataset,
+            history=fitted.history,
+            metrics=metrics,
+            scores=scores,
+            command=options.command,
+            seed=settings.seed,
+            epochs=fitted.epochs,
+            started=started,
+            seconds=fitted.seconds + time.perf_counter() - clock,
+            augment_seconds=fitted.augment_seconds,
+        )
+        model = fitted.model
+        folder = export_package(model, record, options.repository, lambda folder: write_report(record, model, folder))
+    if options.results:
+        record_run(record, model.count_params(), options.data, options.results)
+    if checkpoint:
+        checkpoint.remove()
+    return folder
+
+
+def run_without_export(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> dict[str, Any]:
+    """Train and test as `run` does, but publish nothing; give the figures. The checkpoint stays: it is among them."""
+    settings = options.fit_settings(recipe)
+    seed_everything(settings.seed)
+    dataset = load(task, recipe, options.data, settings.seed, console)
+    checkpoint = checkpoint_of(task, recipe, dataset, settings)
+    fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
+    metrics = evaluate(predict(fitted.model, dataset.test.inputs), dataset.test)
+    rows = len(dataset.test)
+    return {
+        "seed": settings.seed,
+        "accuracy": metrics["accuracy"],
+        "correct": round(metrics["accuracy"] * rows),
+        "rows": rows,
+        "seconds": round(fitted.seconds, 1),
+        "parameters": fitted.model.count_params(),
+        "checkpoint": str(checkpoint.path) if checkpoint else "",
+    }
 
 
 def load(task: Task, recipe: Recipe, data: Path | None, seed: int, console: Console) -> Dataset:

@@ -20,6 +20,10 @@ class TrainingError(Exception):
     """What went wrong, in words for the user: the field or file, what came and what was expected."""
 
 
+RESERVED_NAMES = ("report", "seal", "sweep")
+"""The command line's verbs: no task is named so."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Examples: `inputs` [rows, ...] in the dtype that the model takes, `truth` [rows] int64 class indices."""
@@ -96,6 +100,7 @@ class Recipe:
     is probabilities, so that what normalises them is in the graph. `fit` trains it in place. `load` is there if the
     recipe takes other data than its task. `augment` is what `fit` does to training images before each epoch, for the
     report's sheet of them; a recipe whose training images are themselves drawn gives them back as they are.
+    `course_figure`: what the course got with the same recipe, in words.
     """
 
     name: str
@@ -107,6 +112,7 @@ class Recipe:
     fit: Callable[["keras.Model", Dataset, FitOptions], History]
     load: Callable[[Path | None, int], Dataset] | None = None
     augment: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] | None = None
+    course_figure: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,12 +135,18 @@ class Task:
     course_figure: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise TrainingError if the name is one of the command line's verbs."""
+        if self.name in RESERVED_NAMES:
+            raise TrainingError(f"task {self.name}: {', '.join(RESERVED_NAMES)} are verbs of signet-train, not names")
+
 
 @dataclass(frozen=True)
 class RunRecord:
     """One finished training run, as export and report need it.
 
-    `scores` [test rows, classes or 1] float32: Keras' outputs on `dataset.test`. `started` in UTC.
+    `scores` [test rows, classes or 1] float32: Keras' outputs on `dataset.test`. `started` in UTC. `seconds` to fit and
+    test, over all parts of a run that was stopped, and of them `augment_seconds` to augment.
     """
 
     task: Task
@@ -148,3 +160,4 @@ class RunRecord:
     epochs: int
     started: datetime
     seconds: float
+    augment_seconds: float = 0.0
