@@ -82,7 +82,7 @@ SHAPES = Task(
         "augmented": Recipe(
             name="augmented",
             summary="The course's net with dropout, on 24,000 drawings by our generator",
-            epochs=6,
+            epochs=8,
             batch_rows=64,
             seed=3,
             build=build_with_dropout,
