@@ -7,15 +7,18 @@ import hashlib
 import importlib.resources
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import numpy as np
+import onnx
 
 from training.frameworks import framework_versions, source_revision
 from training.signature import Signature
+from training.staging import writing
 from training.task import RunRecord, TrainingError
 
 MANIFEST = "manifest.json"
@@ -36,28 +39,39 @@ def description(run: RunRecord, signature: Signature) -> dict[str, Any]:
     }
 
 
-def write_manifest(
-    folder: Path, version: int, describes: Mapping[str, Any], metrics: Mapping[str, float], golden_rows: int
-) -> None:
+@dataclass(frozen=True)
+class Statement:
+    """What a manifest says beyond the files: `describes` as description() gives it, and the golden check."""
+
+    model: str
+    describes: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    golden_rows: int
+    golden_tolerance: Mapping[str, float] = field(default_factory=lambda: GOLDEN_TOLERANCE)
+
+
+def write_manifest(folder: Path, version: int, says: Statement) -> None:
     """Write manifest.json for the files that lie in `folder`, which must be all there.
 
     Raises TrainingError, naming the field, if the manifest would not keep protos/manifest.schema.json.
     """
     manifest: dict[str, Any] = {
         "schema_version": 1,
-        "model": describes["task"],
+        "model": says.model,
         "version": version,
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "frameworks": framework_versions(),
-        **describes,
-        "metrics": {name: float(value) for name, value in metrics.items()},
-        "golden": {"rows": golden_rows, "tolerance": GOLDEN_TOLERANCE},
+        "frameworks": framework_versions() | {"onnx_opset": str(_opset(folder / "model.onnx"))},
+        **says.describes,
+        "metrics": {name: float(value) for name, value in says.metrics.items()},
+        "golden": {"rows": says.golden_rows, "tolerance": dict(says.golden_tolerance)},
         "files": checksums(folder),
     }
     revision = source_revision()
     if revision is not None:
         manifest["source_revision"] = revision
-    (folder / MANIFEST).write_text(_checked_text(manifest), encoding="utf-8")
+    text = _checked_text(manifest)
+    with writing(folder / MANIFEST) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def read_manifest(version_folder: Path) -> dict[str, Any] | None:
@@ -77,6 +91,10 @@ def checksums(folder: Path) -> dict[str, str]:
         for path in files
         if path.relative_to(folder) != Path(MANIFEST)
     }
+
+
+def _opset(model: Path) -> int:
+    return next(entry.version for entry in onnx.load(model).opset_import if entry.domain in {"", "ai.onnx"})
 
 
 def _digest(path: Path) -> str:

@@ -6,6 +6,7 @@ Owns the order: seed, load, build, fit, evaluate, export with its report. Does n
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from training.export import check_class_indices, export_package
+from training.export import check_repository, export_package
 from training.fitting import decide, predict
 from training.recording import record_run
 from training.report import write_report
@@ -27,7 +28,8 @@ class RunOptions:
     """What the command line set; None is the recipe's own.
 
     `checkpoints`: the folder that they are kept in; None keeps none. `fresh`: begin anew even if there is one.
-    `results`: the folder that the run is recorded in; None records nothing.
+    `results`: the folder that the run is recorded in; None records nothing. `quantize`: publish INT8 too if it is as
+    good.
     """
 
     repository: Path
@@ -39,6 +41,7 @@ class RunOptions:
     checkpoints: Path | None = None
     fresh: bool = False
     results: Path | None = None
+    quantize: bool = False
 
     def fit_settings(self, recipe: Recipe) -> FitSettings:
         """The same with what is the recipe's own."""
@@ -57,7 +60,7 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
     settings = options.fit_settings(recipe)
     seed_everything(settings.seed)
     dataset = load(task, recipe, options.data, settings.seed, console)
-    check_class_indices(options.repository, task.name, dataset.class_indices)
+    check_repository(options.repository, task.name, dataset.class_indices)
     checkpoint = checkpoint_of(task, recipe, dataset, settings)
     with telling_where_to_go_on(checkpoint, console):
         fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
@@ -82,7 +85,13 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
             augment_seconds=fitted.augment_seconds,
         )
         model = fitted.model
-        folder = export_package(model, record, options.repository, lambda folder: write_report(record, model, folder))
+        folder = export_package(
+            model,
+            record,
+            options.repository,
+            lambda told, folder: write_report(told, model, folder),
+            partial(console.print, soft_wrap=True) if options.quantize else None,
+        )
     if options.results:
         record_run(record, model.count_params(), options.data, options.results)
     if checkpoint:

@@ -52,27 +52,42 @@ class Signature:
 
 def signature_of(model: "keras.Model", run: RunRecord) -> Signature:
     """Read the signature from the model, named by the task; TrainingError if the test rows would not fit into it."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise TrainingError(
-            f"task {run.task.name}: the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
-            "expected one of each"
-        )
-    taken = _tensor(run.task.input_name, model.inputs[0])
-    given = _tensor(run.task.output_name, model.outputs[0])
-    rows = run.dataset.test.inputs
+    signature = keras_signature(model, f"task {run.task.name}", run.task.input_name, run.task.output_name)
+    rows, taken = run.dataset.test.inputs, signature.input
     if (str(rows.dtype), rows.shape[1:]) != (taken.dtype, taken.shape):
         raise TrainingError(
             f"task {run.task.name}: the test rows are {rows.dtype} {list(rows.shape[1:])}, "
             f"but the model takes {taken.dtype} {list(taken.shape)}"
         )
-    return Signature(taken, given)
+    return signature
 
 
-def _tensor(name: str, tensor: Any) -> TensorSignature:  # noqa: ANN401 - Keras is published without types
-    shape = tuple(tensor.shape)
-    if not shape or shape[0] is not None or None in shape[1:] or tensor.dtype not in DATATYPES:
+def keras_signature(model: "keras.Model", subject: str, input_name: str, output_name: str) -> Signature:
+    """Read the signature from the model, its tensors named so; TrainingError if it has not one input and one output."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise TrainingError(
-            f"tensor {name}: {tensor.dtype} {list(shape)} cannot be exported; expected rows as the only free axis "
-            f"and one of {', '.join(DATATYPES)}"
+            f"{subject}: the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs, "
+            "expected one of each"
         )
-    return TensorSignature(name, tensor.dtype, shape[1:])
+    taken, given = model.inputs[0], model.outputs[0]
+    return Signature(
+        tensor_signature(input_name, taken.dtype, tuple(taken.shape)),
+        tensor_signature(output_name, given.dtype, tuple(given.shape)),
+    )
+
+
+def tensor_signature(name: str, dtype: str, shape: tuple[int | None, ...]) -> TensorSignature:
+    """The tensor of a model whose only free axis is that of rows, `shape` with None for it; else TrainingError."""
+    if not shape or shape[0] is not None or dtype not in DATATYPES:
+        raise _not_exported(name, dtype, shape)
+    sizes = tuple(size for size in shape[1:] if size is not None)
+    if len(sizes) != len(shape) - 1:
+        raise _not_exported(name, dtype, shape)
+    return TensorSignature(name, dtype, sizes)
+
+
+def _not_exported(name: str, dtype: str, shape: tuple[int | None, ...]) -> TrainingError:
+    return TrainingError(
+        f"tensor {name}: {dtype} {list(shape)} cannot be exported; expected rows as the only free axis, the first, "
+        f"and one of {', '.join(DATATYPES)}"
+    )

@@ -1,6 +1,7 @@
 """Where a package grows until it is whole, and how it then appears all at once.
 
-Owns the hidden folder beside the versions, the numbering of versions and the publishing rename. Does not know what a
+Owns the hidden folder beside the versions, the numbering of versions, the publishing rename, and that a failed write
+names its file. Does not know what a
 package holds.
 """
 
@@ -68,6 +69,27 @@ def publish(staging: Path, model_folder: Path, finish: Callable[[int], None]) ->
         else:
             return target
     raise TrainingError(f"no free version found in {model_folder} after {_ATTEMPTS} attempts")
+
+
+@contextmanager
+def disk_errors_named(name: str, repository: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a TrainingError that names the model, the repository and the file."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"task {name}: the package could not be written to {repository}: {error}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Let an OSError of the block, such as that of a full disk, name `path` if it names no file itself."""
+    try:
+        yield path
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        number = error.errno or errno.EIO
+        raise OSError(number, error.strerror or str(error), str(path)) from error
 
 
 def _remove_left(model_folder: Path) -> None:

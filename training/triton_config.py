@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.signature import Signature, TensorSignature
+from training.staging import writing
 
 MAX_BATCH_ROWS = 256
 """The largest number of rows that the export was compared with."""
@@ -55,5 +56,9 @@ def _tensor(tensor: TensorSignature) -> str:
 
 def _replace(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)  # noqa: PTH105 - the pair of names reads in the order of the act
+    try:
+        with writing(path):
+            beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)  # noqa: PTH105 - the pair of names reads in the order of the act
+    finally:
+        beside.unlink(missing_ok=True)

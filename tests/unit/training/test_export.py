@@ -27,7 +27,7 @@ def package(images: tuple[keras.Model, RunRecord], tmp_path_factory: pytest.Temp
     return _export(images, tmp_path_factory.mktemp("repository"))
 
 
-def _one_line_report(folder: Path) -> None:
+def _one_line_report(_: RunRecord, folder: Path) -> None:
     (folder / "report.html").write_text("<p>fine</p>")
 
 
@@ -151,7 +151,7 @@ def test_the_next_export_is_the_next_version_and_leaves_the_first_alone(package,
 def test_a_report_that_fails_leaves_no_version_and_no_staging_folder(images, tmp_path):
     model, run = images
 
-    def failing(folder: Path) -> None:
+    def failing(_: RunRecord, folder: Path) -> None:
         (folder / "report.html").write_text("half")
         raise RuntimeError("no ink")
 

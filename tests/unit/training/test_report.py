@@ -130,7 +130,7 @@ def test_the_confusion_matrix_in_report_json_counts_every_test_row(pictures):
 
 def test_a_report_in_a_package_holds_the_equality_figures(tmp_path):
     model, run = image_run(test_rows=4)
-    package = export_package(model, run, tmp_path, lambda folder: write_report(run, model, folder))
+    package = export_package(model, run, tmp_path, lambda told, folder: write_report(told, model, folder))
     told = json.loads((package / "report" / "report.json").read_text())
     assert told["equality"]["rows"] == [1, 4]
     assert "SavedModel and ONNX differ from Keras" in (package / "report" / "report.html").read_text()
