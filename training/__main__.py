@@ -11,6 +11,7 @@ from pathlib import Path
 
 from training.flags import add_recipe_flags, find_recipe, minutes, whole
 from training.task import TrainingError
+from training.tasks import left_out
 
 VERBS = {
     "sweep": ("training.sweep", "train a recipe with many seeds, side by side, and tell the spread"),
@@ -35,6 +36,8 @@ def main() -> None:
 
 
 def _train(arguments: list[str]) -> None:
+    for sentence in left_out():
+        print(f"signet-train: {sentence}", file=sys.stderr)
     parser = _parser()
     flags = parser.parse_args(arguments)
     task, recipe = find_recipe(parser, flags)
@@ -53,6 +56,7 @@ def _train(arguments: list[str]) -> None:
         checkpoints=flags.checkpoints,
         fresh=flags.fresh,
         results=flags.results if flags.record else None,
+        quantize=flags.quantize == "int8",
     )
     folder = run(task, recipe, options, Console())
     print(f"package: {folder}")
@@ -72,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("models"), metavar="DIR", help="the repository (default: models)"
     )
     parser.add_argument("--seed", type=whole(0), metavar="N", help="of every random draw (default: the recipe's)")
+    parser.add_argument(
+        "--quantize",
+        choices=("int8",),
+        help="publish an INT8 version too, as the one after, if it loses at most 0.2 points on the test split",
+    )
     parser.add_argument(
         "--budget-minutes",
         type=minutes,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from training.datasets.sources import cache_folder
 from training.results import FOLDER
+from training.tasks import TASKS
 
 if TYPE_CHECKING:
     from training.task import Recipe, Task
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 # TensorFlow's C++ would tell of things that nobody can change.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-TASK_NAMES = ("pima", "shapes", "fashion_mnist")
-
 
 def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     """Add which recipe of which task, on which data, and where its checkpoints and its result are kept."""
-    parser.add_argument("task", choices=TASK_NAMES, metavar="TASK", help=f"what to learn: {', '.join(TASK_NAMES)}")
+    names = tuple(TASKS)
+    parser.add_argument("task", choices=names, metavar="TASK", help=f"what to learn: {', '.join(names)}")
     parser.add_argument("--recipe", metavar="NAME", help="how to train it; without this flag the task's default")
     parser.add_argument(
         "--data",
@@ -57,15 +57,18 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
 
 def find_recipe(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> tuple["Task", "Recipe"]:
     """The task and recipe that the flags name; this imports TensorFlow. Ends the program if there is no such recipe."""
-    with _silent_stderr():
-        import tensorflow  # noqa: F401, ICN001, PLC0415
-    from training.tasks import TASKS  # noqa: PLC0415
-
+    import_tensorflow()
     task = TASKS[flags.task]
     name = flags.recipe or task.default_recipe
     if name not in task.recipes:
         parser.error(f"--recipe: {task.name} has no {name}; it has {', '.join(task.recipes)}")
     return task, task.recipes[name]
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without what its C++ writes meanwhile."""
+    with _silent_stderr():
+        import tensorflow  # noqa: F401, ICN001, PLC0415
 
 
 def whole(least: int) -> Callable[[str], int]:

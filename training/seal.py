@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from training.flags import import_tensorflow
 from training.manifest_writer import GOLDEN_TOLERANCE, Statement, write_manifest
 from training.signature import Signature, TensorSignature
 from training.staging import disk_errors_named, publish, staging_folder, writing
@@ -57,13 +58,14 @@ def seal(options: SealOptions) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", options.name):
         raise TrainingError(f"--name {options.name}: 1 to 128 letters, digits, '_', '.' and '-' were expected")
     # Imported only now, so that --help and bad flags answer at once.
+    import_tensorflow()
     from training.export import check_repository  # noqa: PLC0415
     from training.foreign_model import open_model  # noqa: PLC0415
 
     class_indices = {label: index for index, label in enumerate(options.labels)}
-    check_repository(options.repository, options.name, class_indices)
     model = open_model(options.model)
     describes = _description(options, model.signature, class_indices)
+    check_repository(options.repository, options.name, class_indices)
     taken, given = model.signature.input, model.signature.output
     rows = made_up_rows(taken) if options.golden is None else read_rows(options.golden, taken)
     outputs = _answers(options.model, model.forward, rows, describes["decision"])
