@@ -46,10 +46,13 @@ def layer_lines(model: "keras.Model") -> list[LayerLine]:
         if getattr(layer, "layers", None):
             lines.extend(layer_lines(layer))
         else:
-            lines.append(
-                LayerLine(layer.name, type(layer).__name__, _detail(layer), _shape(layer), layer.count_params())
-            )
+            lines.append(layer_line(layer))
     return lines
+
+
+def layer_line(layer: Any) -> LayerLine:  # noqa: ANN401 - Keras is published without types
+    """Tell of one layer; of a model inside a model, as if it were one."""
+    return LayerLine(layer.name, type(layer).__name__, _detail(layer), _shape(layer), layer.count_params())
 
 
 def parameter_counts(model: "keras.Model") -> dict[str, int]:
@@ -64,7 +67,7 @@ def _sized(weights: list[Any]) -> list[Any]:
     return [weight.numpy() for weight in weights if "seed_generator" not in weight.path]
 
 
-def _detail(layer: Any) -> str:  # noqa: ANN401 - Keras is published without types
+def _detail(layer: Any) -> str:  # noqa: ANN401
     settings = layer.get_config()
     told = []
     for key, text in _TOLD.items():
@@ -79,7 +82,9 @@ def _words(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, (tuple, list)):
         return _sizes(value)
     if isinstance(value, float):
-        return f"1/{round(1 / value)}" if 0 < value < 0.1 and abs(1 / value - round(1 / value)) < 1e-6 else f"{value:g}"
+        # 1/255 and 1/127.5, the usual scales of pixels.
+        halves = 2 / value if 0 < value < 0.1 else 0.5
+        return f"1/{round(halves) / 2:g}" if abs(halves - round(halves)) < 1e-6 else f"{value:g}"
     return str(value)
 
 

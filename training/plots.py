@@ -40,14 +40,14 @@ DARK = Theme("#161b23", "#e6eaf0", "#97a1af", "#2a323e", "#6aa0ff", "#f0a060", "
 
 def curve_chart(history: History, figure_name: str, theme: Theme) -> Figure:
     """One figure over the epochs, training and validation."""
-    figure = _figure(4.6, 2.7, theme)
+    figure = blank_figure(4.6, 2.7, theme)
     _draw_curve(figure.add_subplot(), history, figure_name, theme)
     return figure
 
 
 def curves_chart(history: History, figure_names: Sequence[str], theme: Theme) -> Figure:
     """All `figure_names` side by side."""
-    figure = _figure(4.8 * max(1, len(figure_names)), 3.0, theme)
+    figure = blank_figure(4.8 * max(1, len(figure_names)), 3.0, theme)
     for place, name in enumerate(figure_names, start=1):
         axes = figure.add_subplot(1, len(figure_names), place)
         _draw_curve(axes, history, name, theme)
@@ -59,7 +59,7 @@ def confusion_chart(confusion: NDArray[np.int64], labels: Sequence[str], theme: 
     """Truth down, prediction across; hits and mistakes each have their colour, stronger where they are more."""
     count = len(labels)
     side = min(6.4, 2.1 + 0.42 * count)
-    figure = _figure(side + 0.3, side, theme)
+    figure = blank_figure(side + 0.3, side, theme)
     axes = figure.add_subplot()
     hits = np.eye(count, dtype=bool)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -79,7 +79,7 @@ def confusion_chart(confusion: NDArray[np.int64], labels: Sequence[str], theme: 
     axes.set_ylabel("truth")
     axes.set_xticks(np.arange(0.5, count - 1), minor=True)
     axes.set_yticks(np.arange(0.5, count - 1), minor=True)
-    _dress(axes, theme)
+    dress(axes, theme)
     axes.grid(visible=False)
     axes.grid(visible=True, which="minor", color=theme.surface, linewidth=2)
     axes.tick_params(which="minor", length=0)
@@ -93,7 +93,7 @@ def picture_sheet(
 ) -> Figure:
     """Pictures [height, width, 1 or 3] in a grid; a caption is its text and whether the prediction was right."""
     lines = max(1, -(-len(pictures) // columns))
-    figure = _figure(1.35 * columns, 1.75 * lines, theme)
+    figure = blank_figure(1.35 * columns, 1.75 * lines, theme)
     for place, (picture, (caption, right)) in enumerate(zip(pictures, captions, strict=True), start=1):
         axes = figure.add_subplot(lines, columns, place)
         axes.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
@@ -104,38 +104,6 @@ def picture_sheet(
     return figure
 
 
-def score_strip(
-    scores: NDArray[np.float64],
-    truth: NDArray[np.int64],
-    right: NDArray[np.bool_],
-    labels: Sequence[str],
-    x_label: str,
-    theme: Theme,
-) -> Figure:
-    """A dot a test row: `scores` across, the true class down, those predicted wrong in their own colour."""
-    figure = _figure(4.6, 0.8 + 0.7 * len(labels), theme)
-    axes = figure.add_subplot()
-    spread = np.random.default_rng(0).uniform(-0.3, 0.3, len(scores))
-    for group, title, colour in ((right, "right", theme.right), (~right, "wrong", theme.wrong)):
-        axes.scatter(scores[group], (truth + spread)[group], s=18, color=colour, alpha=0.75, linewidths=0, label=title)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel("truth")
-    axes.legend(
-        frameon=False,
-        fontsize=9,
-        labelcolor=theme.muted,
-        ncols=2,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        borderpad=0,
-    )
-    _dress(axes, theme)
-    return figure
-
-
 def png(figure: Figure) -> bytes:
     """The chart as a PNG file."""
     buffer = BytesIO()
@@ -143,21 +111,8 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_curve(axes: Axes, history: History, name: str, theme: Theme) -> None:
-    for key, title, colour in ((name, "training", theme.train), (f"val_{name}", "validation", theme.validation)):
-        values = history.get(key)
-        if values:
-            marker = "o" if len(values) == 1 else None
-            axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.8, label=title, marker=marker)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    axes.legend(frameon=False, fontsize=9, labelcolor=theme.muted)
-    _dress(axes, theme)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-
-
-def _dress(axes: Axes, theme: Theme) -> None:
+def dress(axes: Axes, theme: Theme) -> None:
+    """Give `axes` the colours of `theme`, after everything is drawn on them."""
     axes.set_facecolor(theme.surface)
     axes.tick_params(colors=theme.muted, labelsize=9, length=0)
     axes.grid(visible=True, color=theme.grid, linewidth=0.8)
@@ -169,6 +124,20 @@ def _dress(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.grid)
 
 
-def _figure(width: float, height: float, theme: Theme) -> Figure:
-    """Width and height in hundreds of layout pixels."""
+def blank_figure(width: float, height: float, theme: Theme) -> Figure:
+    """An empty figure, its width and height in hundreds of layout pixels."""
     return Figure(figsize=(width, height), facecolor=theme.surface, layout="constrained")
+
+
+def _draw_curve(axes: Axes, history: History, name: str, theme: Theme) -> None:
+    for key, title, colour in ((name, "training", theme.train), (f"val_{name}", "validation", theme.validation)):
+        values = history.get(key)
+        if values:
+            marker = "o" if len(values) == 1 else None
+            axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.8, label=title, marker=marker)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    axes.legend(frameon=False, fontsize=9, labelcolor=theme.muted)
+    dress(axes, theme)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
