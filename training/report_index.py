@@ -94,13 +94,13 @@ def write_index(repository: Path, out: Path) -> Path:
 
 
 def model_cards(repository: Path, page_folder: Path) -> list[ModelCard]:
-    """The models of `repository` by name; links start from `page_folder`."""
+    """The models of `repository` by name, those of which no version can be read last; links start from `page_folder`."""
     cards = []
     for folder in sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith(".")):
         lines = [_version(folder / str(number), page_folder) for number in reversed(versions(folder))]
         if lines:
             cards.append(ModelCard(folder.name, lines, next((line for line in lines if not line.trouble), None)))
-    return cards
+    return sorted(cards, key=lambda card: card.shown is None)
 
 
 def _version(folder: Path, page_folder: Path) -> VersionLine:
@@ -145,7 +145,7 @@ def _object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise TrainingError(f"{path.name} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise TrainingError(f"{path.name} is no JSON: {error}") from error
+        raise TrainingError(f"{path.name} is no JSON") from error
     if not isinstance(content, dict):
         raise TrainingError(f"{path.name} holds {type(content).__name__}, an object was expected")
     return content
