@@ -94,7 +94,7 @@ def write_index(repository: Path, out: Path) -> Path:
 
 
 def model_cards(repository: Path, page_folder: Path) -> list[ModelCard]:
-    """The models of `repository` by name, those of which no version can be read last; links start from `page_folder`."""
+    """The models of `repository` by name, those without a readable version last; links start from `page_folder`."""
     cards = []
     for folder in sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith(".")):
         lines = [_version(folder / str(number), page_folder) for number in reversed(versions(folder))]
