@@ -25,13 +25,12 @@ class SeedResults:
 
 
 def seed_results(folder: Path, task: str, recipe: str) -> SeedResults | None:
-    """The sweep in `folder`/TASK-RECIPE.json; None if it holds none that tells of at least two seeds."""
+    """The runs of the sweep in `folder`/TASK_RECIPE.json; None if it does not tell of at least two seeds."""
     try:
-        sweep = read_result(folder / f"{task}-{recipe}.json").get("sweep")
+        runs = read_result(folder / f"{task}_{recipe}.json").get("runs")
     except TrainingError:
         return None
-    seeds = sweep.get("seeds") if isinstance(sweep, Mapping) else None
-    told = [_accuracy(of_seed) for of_seed in seeds] if isinstance(seeds, list) else []
+    told = [_accuracy(of_seed) for of_seed in runs] if isinstance(runs, list) else []
     accuracies = [accuracy for accuracy in told if accuracy is not None]
     if len(accuracies) < LEAST_SEEDS:
         return None

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.tiny_runs import feature_run, image_run
 from training.export import export_package
 from training.report import write_report
+from training.results import write_result
 from training.task import RunRecord
 
 
@@ -229,8 +230,8 @@ def test_the_calibration_error_stands_on_the_page_with_its_number_of_bins(pictur
 
 def test_a_recorded_sweep_shows_its_spread_beside_this_run(tmp_path):
     model, run = feature_run()
-    sweep = {"seeds": [{"seed": seed, "accuracy": accuracy} for seed, accuracy in enumerate((0.5, 0.75, 0.625))]}
-    (tmp_path / "tides-tiny.json").write_text(json.dumps({"task": "tides", "recipe": "tiny", "sweep": sweep}))
+    done = [{"seed": seed, "accuracy": accuracy} for seed, accuracy in enumerate((0.5, 0.75, 0.625))]
+    write_result(tmp_path, "tides", "tiny", {"runs": done})
     write_report(run, model, tmp_path / "report", tmp_path)
     page = (tmp_path / "report" / "report.html").read_text()
     assert "Spread over 3 seeds" in page
