@@ -3,6 +3,7 @@
 Owns both conversions. Does not know whether they came out equal (training.equality) nor where packages lie.
 """
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ def saved_model_graph(loaded: Any, signature: Signature) -> Graph:  # noqa: ANN4
 def write_saved_model(model: keras.Model, signature: Signature, folder: Path) -> None:
     """Write saved_model.pb, variables/ and fingerprint.pb straight into `folder`, as TensorFlow Serving wants it.
 
-    Raises TrainingError if TensorFlow cannot write them.
+    Raises OSError if TensorFlow cannot write them.
     """
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     archive = keras.export.ExportArchive()
@@ -49,7 +50,9 @@ def write_saved_model(model: keras.Model, signature: Signature, folder: Path) ->
     try:
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
-        raise TrainingError(f"the SavedModel could not be written to {folder}: {error.message}") from error
+        # "[what TensorFlow did] file; reason [the operation]"
+        file, _, reason = error.message[max(0, error.message.rfind(str(folder))) :].partition("; ")
+        raise OSError(errno.EIO, reason.partition(" [")[0] or "TensorFlow cannot write", file) from error
     assets = folder / "assets"
     if assets.is_dir() and not any(assets.iterdir()):
         assets.rmdir()
