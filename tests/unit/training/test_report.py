@@ -246,12 +246,14 @@ def test_figures_of_a_quantisation_stand_beside_those_of_fp32(tmp_path, publishe
         "int8_accuracy": 0.9123,
         "fp32_bytes": 884_736,
         "int8_bytes": 247_808,
-        "rows_per_second": {"fp32": 8123.4, "int8": 13403.1},
+        "rows_per_second": {"fp32": {"1": 812.3, "32": 8123.4}, "int8": {"1": 900.1, "32": 13403.1}},
         "published": published,
     }
     (tmp_path / "quantize.json").write_text(json.dumps(figures))
     page = (_written(feature_run(), tmp_path) / "report.html").read_text()
-    assert all(text in page for text in (words, "91.56 %", "91.23 %", "864 KiB", "242 KiB", "8,123", "13,403"))
+    assert all(
+        text in page for text in (words, "91.56 %", "91.23 %", "864 KiB", "242 KiB", "32 at once", "8,123", "13,403")
+    )
 
 
 def test_the_page_draws_the_net(pictures):
