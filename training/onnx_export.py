@@ -50,7 +50,7 @@ def write_saved_model(model: keras.Model, signature: Signature, folder: Path) ->
     try:
         archive.write_out(str(folder), verbose=False)
     except tf.errors.OpError as error:
-        # "[what TensorFlow did] file; reason [the operation]"
+        # TensorFlow says what it did, the file, a semicolon, the reason, and in brackets the operation.
         file, _, reason = error.message[max(0, error.message.rfind(str(folder))) :].partition("; ")
         raise OSError(errno.EIO, reason.partition(" [")[0] or "TensorFlow cannot write", file) from error
     assets = folder / "assets"
