@@ -19,8 +19,10 @@ import numpy as np
 
 from training.task import FitState, TrainingError
 
-SECONDS_BETWEEN = 5.0
-"""The least time between two checkpoints: one costs more than an epoch of the smallest nets."""
+LEAST_SECONDS_BETWEEN = 1.0
+TIMES_ITS_COST = 20.0
+"""A checkpoint is written at the earliest when the one before has cost less than a twentieth of the time since: for the
+smallest nets it takes longer than an epoch."""
 LEFT_SECONDS = 3600.0
 """A half-written file as old as this belongs to no living run."""
 
@@ -45,14 +47,14 @@ class Checkpoint:
         text = json.dumps(identity, sort_keys=True)
         self._identity = hashlib.sha256(text.encode("utf-8")).hexdigest()
         self.path = folder / f"{name}-{self._identity[:16]}.npz"
-        self._written = float("-inf")
+        self._next = float("-inf")
 
     def read(self) -> SavedRun | None:
         """What the run left here; None if it left nothing. Raises TrainingError naming the file if it is broken."""
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 told = json.loads(str(file["told"]))
                 arrays = {
                     name: [file[f"{name}.{index}"] for index in range(count)] for name, count in told["arrays"].items()
@@ -66,8 +68,8 @@ class Checkpoint:
         return saved
 
     def due(self, *, last: bool) -> bool:
-        """Whether to write now: after the first epoch, then some seconds after the one before, and after the last."""
-        return last or time.monotonic() - self._written >= SECONDS_BETWEEN
+        """Whether to write now: after the first epoch, after each that is long enough, and after the last."""
+        return last or time.monotonic() >= self._next
 
     def write(self, saved: SavedRun) -> None:
         """Put `saved` in the place of what is there, in one step. Raises TrainingError naming the file."""
@@ -85,8 +87,10 @@ class Checkpoint:
         arrays: dict[str, Any] = {
             f"{name}.{index}": array for name, those in state.arrays.items() for index, array in enumerate(those)
         }
+        began = time.monotonic()
         self._replace(lambda file: np.savez(file, told=np.array(json.dumps(told)), **arrays))
-        self._written = time.monotonic()
+        now = time.monotonic()
+        self._next = now + max(LEAST_SECONDS_BETWEEN, TIMES_ITS_COST * (now - began))
 
     def remove(self) -> None:
         """Remove the file, if there is one."""

@@ -75,14 +75,18 @@ def available_cores() -> int:
 
 def results_table(folder: Path = FOLDER) -> str:
     """The results in `folder` as a Markdown table, by task and recipe."""
-    return HEADER + "".join(_line(read_result(path)) for path in sorted(folder.glob("*.json")))
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            lines.append(_line(read_result(path)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(f"{path}: not what a run or a sweep records: {error!r}") from error
+    return HEADER + "".join(lines)
 
 
 def _line(result: Mapping[str, Any]) -> str:
     run, sweep = result.get("run"), result.get("sweep")
-    either = run or sweep
-    if either is None:
-        raise TrainingError(f"result of {result.get('task')} {result.get('recipe')}: neither a run nor a sweep")
+    either = run or sweep or {}
     cells = (
         f"`{result['task']}`",
         f"`{result['recipe']}`",
@@ -96,10 +100,12 @@ def _line(result: Mapping[str, Any]) -> str:
 
 
 def _test(run: Mapping[str, Any]) -> str:
-    test = run["test"]
-    return f"**{test['accuracy']:.2%}** ({test['correct']:,} of {test['rows']:,}), seed {run['seed']}".replace(
-        "%", " %"
-    )
+    test, figures = run["test"], run["metrics"]
+    told = f"**{test['accuracy']:.2%}** ({test['correct']:,} of {test['rows']:,}), seed {run['seed']}"
+    if "cv_accuracy" in figures:
+        told += f"; 10 x 10 folds: {figures['cv_accuracy']:.2%}, AUC {figures['cv_auc']:.3f}"
+        told += f", Brier {figures['cv_brier']:.3f}"
+    return told.replace("%", " %")
 
 
 def _seeds(sweep: Mapping[str, Any]) -> str:
@@ -125,4 +131,7 @@ def _cpu_model() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(results_table())
+    try:
+        sys.stdout.write(results_table())
+    except TrainingError as wrong:
+        sys.exit(str(wrong))

@@ -20,10 +20,6 @@ class TrainingError(Exception):
     """What went wrong, in words for the user: the field or file, what came and what was expected."""
 
 
-RESERVED_NAMES = ("report", "seal", "sweep")
-"""The command line's verbs: no task is named so."""
-
-
 @dataclass(frozen=True)
 class Rows:
     """Examples: `inputs` [rows, ...] in the dtype that the model takes, `truth` [rows] int64 class indices."""
@@ -37,6 +33,11 @@ class Rows:
     def take(self, index: Any) -> "Rows":  # noqa: ANN401 - whatever indexes an array
         """The rows that `index` selects, in its order."""
         return Rows(self.inputs[index], self.truth[index])
+
+    @classmethod
+    def together(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all parts, one after the other."""
+        return cls(np.concatenate([one.inputs for one in parts]), np.concatenate([one.truth for one in parts]))
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Recipe:
     is probabilities, so that what normalises them is in the graph. `fit` trains it in place. `load` is there if the
     recipe takes other data than its task. `augment` is what `fit` does to training images before each epoch, for the
     report's sheet of them; a recipe whose training images are themselves drawn gives them back as they are.
-    `course_figure`: what the course got with the same recipe, in words.
+    `course_figure`: what the course got with the same recipe, in words. `package`: fields of the task that the packages
+    of this recipe state otherwise. `cross_validated`: the table is so small that its figures come from 10 x 10 folds.
     """
 
     name: str
@@ -113,6 +115,8 @@ class Recipe:
     load: Callable[[Path | None, int], Dataset] | None = None
     augment: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] | None = None
     course_figure: str = ""
+    package: Mapping[str, Any] = field(default_factory=dict)
+    cross_validated: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,6 @@ class Task:
     default_recipe: str
     course_figure: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Raise TrainingError if the name is one of the command line's verbs."""
-        if self.name in RESERVED_NAMES:
-            raise TrainingError(f"task {self.name}: {', '.join(RESERVED_NAMES)} are verbs of signet-train, not names")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,59 @@ def test_the_same_seed_gives_bit_equal_weights(changes):
     assert any(a.tobytes() != b.tobytes() for a, b in zip(once.get_weights(), other.get_weights(), strict=True))
 
 
+def rising_then_wild(_: int) -> keras.optimizers.Optimizer:
+    """Learns for three epochs of three steps, then unlearns: the best epoch is the third."""
+    return keras.optimizers.Adam(keras.optimizers.schedules.PiecewiseConstantDecay([8], [0.02, 3.0]))
+
+
+class Stop(Exception):
+    """What a stop in the middle of a fit looks like from inside."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": flip},
+        {"whole_epochs": True},
+        {"optimizer": lambda steps: keras.optimizers.SGD(OneCycle(0.2, steps), momentum=0.9), "jit_compile": False},
+        {"optimizer": rising_then_wild, "keep_best": True, "jit_compile": False},
+    ],
+    ids=["dropout and augmentation", "whole epochs", "a schedule over all steps", "the best epoch's weights"],
+)
+def test_a_fit_that_goes_on_in_a_new_model_ends_as_if_it_had_not_stopped(changes):
+    whole, whole_history = trained(1, plan(**changes), epochs=6)
+    states = []
+
+    def stop_after_four(epoch, state):
+        states.append(state())
+        if epoch == 4:
+            raise Stop
+
+    seed_everything(1)
+    options = FitOptions(6, 1, lambda *_: None, lambda _: None, on_state=stop_after_four)
+    with pytest.raises(Stop):
+        fit(net(), blobs(), options, plan(**changes))
+    assert [state.epoch for state in states] == [1, 2, 3, 4]
+
+    seed_everything(99)
+    model, told = net(), []
+    options = FitOptions(6, 1, lambda epoch, *_: told.append(epoch), lambda _: None, resumed=states[-1])
+    history = fit(model, blobs(), options, plan(**changes))
+    assert told == [5, 6]
+    assert history == whole_history
+    if changes.get("keep_best"):
+        assert int(np.argmin(history["val_loss"])) == 2
+    for left, right in zip(whole.get_weights(), model.get_weights(), strict=True):
+        assert left.tobytes() == right.tobytes()
+
+
+def test_the_time_to_augment_is_told():
+    told: list[float] = []
+    fit(net(), blobs(), FitOptions(3, 1, lambda *_: None, lambda _: None, told.append), plan(augment=flip))
+    assert len(told) == 3
+    assert all(seconds > 0 for seconds in told)
+
+
 def test_without_validation_rows_there_are_no_validation_figures():
     _, history = trained(1, plan(), dataset=blobs(validation=0))
     assert set(history) == {"loss", "accuracy"}

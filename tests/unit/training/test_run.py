@@ -1,13 +1,23 @@
 import json
+import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
+from training.fitting import FitPlan, fit
+from training.losses import binary_crossentropy
 from training.nets import quick_net
-from training.run import RunOptions, evaluate, run
+from training.results import read_result
+from training.resuming import checkpoint_of, fit_recipe
+from training.run import RunOptions, evaluate, load, run
 from training.task import Rows, TrainingError
 from training.tasks import TASKS
 from training.tasks.shapes import build_cnn
@@ -60,7 +70,7 @@ def test_the_courses_nets_have_the_courses_numbers_of_parameters():
 
 def test_accuracy_and_cross_entropy_are_measured_on_the_test_rows():
     test = Rows(np.zeros((2, 1)), np.array([1, 0]))
-    metrics = evaluate(np.array([[0.75], [0.5]], np.float32), test)
+    metrics = evaluate(np.array([[0.75], [0.5]], np.float32), test, 0.5)
     assert metrics == {"accuracy": 0.5, "loss": pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2), "rows": 2.0}
 
 
@@ -85,8 +95,10 @@ def signet_train(*flags: str) -> subprocess.CompletedProcess:
 def test_help_explains_every_flag_and_does_not_wait_for_tensorflow():
     ended = signet_train("--help")
     assert ended.returncode == 0
-    for flag in ("TASK", "--recipe", "--seed", "--out", "--data", "--epochs"):
+    for flag in ("TASK", "--recipe", "--seed", "--out", "--data", "--epochs", "--budget-minutes", "--checkpoints"):
         assert flag in ended.stdout
+    for verb in ("sweep", "report", "seal"):
+        assert f"\n  {verb} " in ended.stdout
     assert "fashion_mnist" in ended.stdout
 
 
@@ -94,15 +106,118 @@ def test_help_explains_every_flag_and_does_not_wait_for_tensorflow():
     ("flags", "code", "text"),
     [
         (["pima", "--epochs", "0"], 2, "'0' came; a whole number from 1 on was expected"),
+        (["pima", "--budget-minutes", "-1"], 2, "'-1' came; a number of minutes above 0 was expected"),
         (["horses"], 2, "invalid choice: 'horses'"),
         (["pima", "--recipe", "best-ever"], 2, "pima has no best-ever; it has "),
         (["pima", "--data", "nothing.csv"], 1, "signet-train: nothing.csv: No such file"),
         (["fashion_mnist", "--data", "nowhere"], 1, "signet-train: the data set was found nowhere"),
     ],
-    ids=["no epochs", "unknown task", "unknown recipe", "no such data", "empty data folder"],
+    ids=["no epochs", "no time", "unknown task", "unknown recipe", "no such data", "empty data folder"],
 )
 def test_what_cannot_be_trained_is_refused_in_a_sentence(flags, code, text):
     ended = signet_train(*flags)
     assert ended.returncode == code
     assert text in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def stopped_by(number: signal.Signals, folder: Path) -> subprocess.CompletedProcess:
+    """`signet-train pima` in `folder`, sent the signal after its second checkpoint, long before its last epoch."""
+    command = [sys.executable, "-m", "training", "pima", "--recipe", "seed", "--epochs", "2500"]
+    checkpoints = folder / "checkpoints"
+    process = subprocess.Popen(
+        [*command, "--out", str(folder / "models"), "--checkpoints", str(checkpoints)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen: set[int] = set()
+    for _ in range(4000):
+        seen |= {path.stat().st_mtime_ns for path in checkpoints.glob("*.npz")}
+        if len(seen) == 2:
+            process.send_signal(number)
+            break
+        try:
+            process.wait(0.03)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def test_a_run_that_is_killed_goes_on_by_the_same_command_and_ends_in_the_same_weights(tmp_path):
+    assert stopped_by(signal.SIGKILL, tmp_path).returncode == -signal.SIGKILL
+    assert not list((tmp_path / "models").rglob("*.onnx"))
+
+    task = TASKS["pima"]
+    recipe = task.recipes["seed"]
+    fitted = {}
+    for name, folder in (("gone on", tmp_path / "checkpoints"), ("whole", None)):
+        settings = RunOptions(tmp_path, "", epochs=2500, checkpoints=folder).fit_settings(recipe)
+        dataset = load(task, recipe, None, settings.seed, Console(quiet=True))
+        console = Console(file=StringIO(), width=200)
+        fitted[name] = fit_recipe(recipe, dataset, settings, checkpoint_of(task, recipe, dataset, settings), console)
+        assert ("goes on after epoch" in console.file.getvalue()) == (name == "gone on")  # type: ignore[attr-defined]
+    for left, right in zip(*(one.model.get_weights() for one in fitted.values()), strict=True):
+        assert left.tobytes() == right.tobytes()
+    assert fitted["gone on"].history == fitted["whole"].history
+    assert len(fitted["whole"].history["loss"]) == 2500
+
+
+def test_ctrl_c_leaves_a_checkpoint_tells_where_and_publishes_nothing(tmp_path):
+    ended = stopped_by(signal.SIGINT, tmp_path)
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    assert ended.returncode == 130
+    assert f"stopped: the same command goes on from {checkpoint}" in ended.stdout
+    assert ended.stderr == ""
+    assert not (tmp_path / "models" / "pima").exists()
+
+
+def test_a_published_run_leaves_no_checkpoint_and_its_result_where_it_was_asked_to(tmp_path):
+    task = TASKS["pima"]
+    options = RunOptions(
+        tmp_path / "models", "", epochs=2, checkpoints=tmp_path / "checkpoints", results=tmp_path / "results"
+    )
+    run(task, task.recipes["seed"], options, Console(quiet=True))
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    result = read_result(tmp_path / "results" / "pima_seed.json")["run"]
+    assert result["command"] == "signet-train pima --recipe seed --seed 5 --epochs 2"
+    assert result["parameters"] == 221
+    assert result["test"]["rows"] == 68
+
+
+def fitted(folder: Path, *, checkpoints: bool = False, **options) -> tuple[keras.Model, int, str]:
+    """Fit pima's net step by step, which compiles quicker; give model, epochs, and what was printed."""
+    task = TASKS["pima"]
+    plan = FitPlan(lambda _: keras.optimizers.Adam(), binary_crossentropy, batch_rows=64, jit_compile=False)
+    recipe = replace(task.recipes["seed"], fit=partial(fit, plan=plan))
+    settings = RunOptions(folder, "", checkpoints=folder if checkpoints else None, **options).fit_settings(recipe)
+    dataset = load(task, recipe, None, settings.seed, Console(quiet=True))
+    console = Console(file=StringIO(), width=200)
+    fitted = fit_recipe(recipe, dataset, settings, checkpoint_of(task, recipe, dataset, settings), console)
+    return fitted.model, fitted.epochs, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes_on"),
+    [({}, True), ({"fresh": True}, False), ({"seed": 6}, False), ({"epochs": 3}, False)],
+    ids=["the same command", "fresh", "another seed", "other epochs"],
+)
+def test_only_the_same_run_goes_on_from_a_checkpoint_and_only_if_it_may(tmp_path, changes, goes_on):
+    fitted(tmp_path, checkpoints=True, epochs=2)
+    _, _, printed = fitted(tmp_path, checkpoints=True, **{"epochs": 2, **changes})
+    assert ("goes on after epoch 2" in printed) == goes_on
+
+
+def test_a_budget_that_is_too_small_trains_one_epoch_and_says_so(tmp_path):
+    _, epochs, printed = fitted(tmp_path, epochs=9000, budget_minutes=1e-6)
+    assert epochs == 1
+    assert "1 of 9000 epochs, the schedule scaled to them" in printed
+
+
+def test_an_ample_budget_changes_nothing(tmp_path):
+    (once, _, _), (again, epochs, _) = (fitted(tmp_path, epochs=2, budget_minutes=budget) for budget in (None, 1000))
+    assert epochs == 2
+    for left, right in zip(once.get_weights(), again.get_weights(), strict=True):
+        assert left.tobytes() == right.tobytes()
