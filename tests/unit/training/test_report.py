@@ -186,7 +186,7 @@ def test_a_recipe_that_augments_shows_100_training_images_as_it_changes_them(tmp
     model, run = image_run(test_rows=120)
     recipe = dataclasses.replace(run.recipe, augment=lambda images, _: 255 - images)
     report = _written((model, dataclasses.replace(run, recipe=recipe)), tmp_path)
-    assert "100 training images as the recipe changes them" in (report / "report.html").read_text()
+    assert "100 training images as the net sees them" in (report / "report.html").read_text()
     with Image.open(report / "augmented.png") as sheet:
         # Ten lines of ten images of 6 pixels with gaps of 2, each pixel 3 wide.
         assert sheet.size == (3 * 78, 3 * 78)
@@ -196,7 +196,7 @@ def test_a_recipe_that_augments_shows_100_training_images_as_it_changes_them(tmp
 
 
 def test_a_recipe_that_does_not_augment_has_no_such_sheet(pictures):
-    assert "training images as the recipe changes them" not in (pictures / "report.html").read_text()
+    assert "training images as the net sees them" not in (pictures / "report.html").read_text()
 
 
 def test_a_sigmoid_task_tells_its_curve_and_thresholds_and_another_does_not(numbers, pictures):
