@@ -123,10 +123,10 @@ def predict(model: keras.Model, inputs: NDArray[Any]) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def decide(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The class of each row of `scores`: of one column at a threshold of 0.5, else the largest."""
+def decide(scores: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.int64]:
+    """The class of each row of `scores`: of one column, 1 from `threshold` on; of several, the largest."""
     if scores.shape[1] == 1:
-        return np.asarray(scores[:, 0] >= 0.5, np.int64)
+        return np.asarray(scores[:, 0] >= threshold, np.int64)
     return np.asarray(np.argmax(scores, axis=1), np.int64)
 
 

@@ -14,10 +14,10 @@ from training.results import machine, spread, write_result
 from training.task import Recipe, RunRecord, Task
 
 
-def record_run(record: RunRecord, parameters: int, data: Path | None, folder: Path) -> Path:
-    """Write what a published run gave into `folder`; give the file."""
+def record_run(task: Task, record: RunRecord, parameters: int, data: Path | None, folder: Path) -> Path:
+    """Write what a published run of `task` gave into `folder`; give the file."""
     rows = len(record.dataset.test)
-    command = ["signet-train", record.task.name, "--recipe", record.recipe.name, "--seed", str(record.seed)]
+    command = ["signet-train", task.name, "--recipe", record.recipe.name, "--seed", str(record.seed)]
     told = {
         **_circumstances(record.recipe, command, record.epochs, data),
         "date": record.started.strftime("%Y-%m-%d"),
@@ -37,7 +37,7 @@ def record_run(record: RunRecord, parameters: int, data: Path | None, folder: Pa
         },
         "metrics": record.metrics,
     }
-    return write_result(folder, record.task.name, record.recipe.name, {"run": told})
+    return write_result(folder, task.name, record.recipe.name, {"run": told})
 
 
 def record_sweep(

@@ -4,7 +4,7 @@ Owns the order: seed, load, build, fit, evaluate, export with its report. Does n
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,14 @@ import keras
 import numpy as np
 from rich.console import Console
 
+from training import cross_validation
 from training.export import check_repository, export_package
 from training.fitting import decide, predict
 from training.recording import record_run
 from training.report import write_report
 from training.resuming import FitSettings, checkpoint_of, fit_recipe, telling_where_to_go_on
 from training.seeding import seed_everything
-from training.task import Dataset, Recipe, Rows, RunRecord, Task, TrainingError
+from training.task import Dataset, FitOptions, Recipe, Rows, RunRecord, Task, TrainingError
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,21 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
     settings = options.fit_settings(recipe)
     seed_everything(settings.seed)
     dataset = load(task, recipe, options.data, settings.seed, console)
-    check_repository(options.repository, task.name, dataset.class_indices)
+    packaged = replace(task, **recipe.package)
+    check_repository(options.repository, packaged.name, dataset.class_indices)
     checkpoint = checkpoint_of(task, recipe, dataset, settings)
     with telling_where_to_go_on(checkpoint, console):
         fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
         clock = time.perf_counter()
         scores = predict(fitted.model, dataset.test.inputs)
-        metrics = evaluate(scores, dataset.test)
+        metrics = evaluate(scores, dataset.test, packaged.decision.get("threshold", 0.5))
+        if recipe.cross_validated:
+            metrics |= cross_validate(recipe, dataset, packaged.decision["threshold"], settings, console)
         console.print(
             f"test: {metrics['accuracy']:.2%} ({metrics['accuracy'] * metrics['rows']:.0f} of {metrics['rows']:.0f})"
         )
         record = RunRecord(
-            task=task,
+            task=packaged,
             recipe=recipe,
             dataset=dataset,
             history=fitted.history,
@@ -93,7 +97,7 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
             partial(console.print, soft_wrap=True) if options.quantize else None,
         )
     if options.results:
-        record_run(record, model.count_params(), options.data, options.results)
+        record_run(task, record, model.count_params(), options.data, options.results)
     if checkpoint:
         checkpoint.remove()
     return folder
@@ -106,7 +110,8 @@ def run_without_export(task: Task, recipe: Recipe, options: RunOptions, console:
     dataset = load(task, recipe, options.data, settings.seed, console)
     checkpoint = checkpoint_of(task, recipe, dataset, settings)
     fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
-    metrics = evaluate(predict(fitted.model, dataset.test.inputs), dataset.test)
+    threshold = {**task.decision, **recipe.package.get("decision", {})}.get("threshold", 0.5)
+    metrics = evaluate(predict(fitted.model, dataset.test.inputs), dataset.test, threshold)
     rows = len(dataset.test)
     return {
         "seed": settings.seed,
@@ -135,12 +140,35 @@ def load(task: Task, recipe: Recipe, data: Path | None, seed: int, console: Cons
     return dataset
 
 
-def evaluate(scores: np.ndarray, test: Rows) -> dict[str, float]:
-    """Accuracy and mean cross-entropy of `scores` [rows, classes or 1] on the test split."""
+def cross_validate(
+    recipe: Recipe, dataset: Dataset, threshold: float, settings: FitSettings, console: Console
+) -> dict[str, float]:
+    """Accuracy, AUC and Brier score of the recipe over 10 x 10 folds of all rows of `dataset`, fitted anew in each."""
+    rows = Rows.together((dataset.train, dataset.validation, dataset.test))
+    options = FitOptions(recipe.epochs, settings.seed, lambda *_: None, lambda _: None)
+
+    def fit_and_score(train: Rows, test: Rows) -> np.ndarray:
+        fold = replace(dataset, train=train, validation=train.take(slice(0, 0)), test=test)
+        model = recipe.build(fold)
+        recipe.fit(model, fold, options)
+        return predict(model, test.inputs)
+
+    with console.status("cross-validating, 10 x 10 folds"):
+        figures = cross_validation.cross_validate(rows, fit_and_score, threshold, settings.seed)
+    console.print(
+        f"10 x 10 folds of {len(rows)} rows: accuracy {figures['cv_accuracy']:.2%}, AUC {figures['cv_auc']:.4f}, "
+        f"Brier score {figures['cv_brier']:.4f}",
+        highlight=False,
+    )
+    return figures
+
+
+def evaluate(scores: np.ndarray, test: Rows, threshold: float) -> dict[str, float]:
+    """Accuracy, from `threshold` on for one column, and mean cross-entropy of `scores` [rows, classes or 1]."""
     picked = np.concatenate([1 - scores, scores], axis=1) if scores.shape[1] == 1 else scores
     likelihood = picked[np.arange(len(test)), test.truth]
     return {
-        "accuracy": float(np.mean(decide(scores) == test.truth)),
+        "accuracy": float(np.mean(decide(scores, threshold) == test.truth)),
         "loss": float(-np.mean(np.log(np.maximum(likelihood, keras.config.epsilon())))),
         "rows": float(len(test)),
     }

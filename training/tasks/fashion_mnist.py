@@ -23,16 +23,11 @@ import keras
 from training import augment, nets
 from training.datasets.fashion_mnist import SIZE_PIXELS, load_as_the_course_splits, load_fashion_mnist
 from training.fitting import FitPlan, fit
+from training.losses import smoothed_crossentropy
 from training.schedules import OneCycle
 from training.task import Dataset, Recipe, Task
 
 SHAPE = (SIZE_PIXELS, SIZE_PIXELS, 1)
-
-
-def smoothed_crossentropy(truth: object, scores: object) -> object:
-    """The loss of each row, the truth given 0.9 and the rest shared by all classes."""
-    classes = scores.shape[1]  # type: ignore[attr-defined] # a tensor
-    return keras.losses.categorical_crossentropy(keras.ops.one_hot(truth, classes), scores, label_smoothing=0.1)
 
 
 COURSE_PLAN = FitPlan(
