@@ -171,7 +171,7 @@ def test_ctrl_c_leaves_a_checkpoint_tells_where_and_publishes_nothing(tmp_path):
     assert ended.returncode == 130
     assert f"stopped: the same command goes on from {checkpoint}" in ended.stdout
     assert ended.stderr == ""
-    assert not (tmp_path / "models" / "pima").exists()
+    assert list((tmp_path / "models" / "pima").iterdir()) == []
 
 
 def test_a_published_run_leaves_no_checkpoint_and_its_result_where_it_was_asked_to(tmp_path):
