@@ -67,17 +67,15 @@ class Quantized:
         """What came out, for the user."""
         fp32, int8, speed = (self.figures[name] for name in ("fp32_accuracy", "int8_accuracy", "rows_per_second"))
         told = f"int8: {int8:.2%} on the test split where fp32 has {fp32:.2%}"
-        if int8 < fp32 - LARGEST_LOSS:
-            short = 100 * (fp32 - int8 - LARGEST_LOSS)
+        if _lost(fp32, int8) > LARGEST_LOSS:
+            short = 100 * (_lost(fp32, int8) - LARGEST_LOSS)
             return f"{told}; not published: it fails the gate of {100 * LARGEST_LOSS:g} points by {short:.2f} points"
         if not self.passed:
             difference = self.figures["kernel_difference"]
             return f"{told}; not published: fused kernels differ by {difference:.3g} from the graph, over {TOLERANCE:g}"
         size = self.figures["int8_bytes"] / self.figures["fp32_bytes"]
-        ratios = (
-            f"{speed['int8'][rows] / speed['fp32'][rows]:.2f} times fp32 at {rows} rows" for rows in speed["fp32"]
-        )
-        return f"{told}; {size:.0%} of the size; rows a second: {', '.join(ratios)}"
+        ratios = (f"{speed['int8'][rows] / speed['fp32'][rows]:.2f} times at {rows}" for rows in speed["fp32"])
+        return f"{told}; {size:.0%} of the size; rows a second against fp32, by rows a run: {', '.join(ratios)}"
 
 
 def quantize(fp32: Path, run: RunRecord, signature: Signature, golden: NDArray[np.intp]) -> Quantized:
@@ -96,7 +94,7 @@ def quantize(fp32: Path, run: RunRecord, signature: Signature, golden: NDArray[n
     accuracy = {name: _accuracy(run, values) for name, values in scores.items()}
     bare = onnx_forward(model, signature, optimised=False)(rows[golden])
     difference = float(np.max(np.abs(scores["int8"][golden] - bare)))
-    passes = accuracy["int8"] >= accuracy["fp32"] - LARGEST_LOSS and difference <= TOLERANCE
+    passes = _lost(accuracy["fp32"], accuracy["int8"]) <= LARGEST_LOSS and difference <= TOLERANCE
     figures = {
         "fp32_accuracy": accuracy["fp32"],
         "int8_accuracy": accuracy["int8"],
@@ -172,6 +170,11 @@ def _forward_all(forward: Forward, rows: NDArray[Any]) -> NDArray[np.float32]:
 def _accuracy(run: RunRecord, scores: NDArray[np.float32]) -> float:
     judged = findings(scores, run.dataset.test.truth, run.dataset.labels, run.task.decision)
     return judged.correct / judged.total
+
+
+def _lost(fp32: float, int8: float) -> float:
+    """What INT8 is less accurate, free of the last digits of floats: 20 rows of 10,000 are 0.2 points."""
+    return round(fp32 - int8, 9)
 
 
 def _rows_per_second(forwards: dict[str, Forward], rows: NDArray[Any]) -> dict[str, dict[str, float]]:
