@@ -1,7 +1,7 @@
 """The map in ARCHITECTURE.md and the disk say the same.
 
 A file has a line with its path and a phrase. A package's `__init__.py` is the line of its folder, ending in a slash. Of
-tests, only the folders that hold files have one.
+tests and recorded results, only the folders that hold files have one.
 """
 
 import re
@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[3]
 GENERATED = re.compile(r"_pb2(_grpc)?\.pyi?$")
+RESULTS = PurePosixPath("training/results")
 MAPPED = ("protos", "serving", "training", "deploy")
 
 
@@ -34,7 +35,9 @@ def _files(folder: str) -> list[PurePosixPath]:
 
 def _paths_on_disk() -> set[str]:
     handwritten = (path for folder in MAPPED for path in _files(folder) if not GENERATED.search(path.name))
-    paths = {f"{path.parent}/" if path.name == "__init__.py" else str(path) for path in handwritten}
+    paths = {
+        f"{path.parent}/" if path.name == "__init__.py" or path.parent == RESULTS else str(path) for path in handwritten
+    }
     return paths | {f"{path.parent}/" for path in _files("tests")}
 
 
