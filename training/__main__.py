@@ -21,16 +21,24 @@ VERBS = {
 """A verb's module, whose `main(arguments)` it is, and what it does."""
 
 
+EXTRA = ("jinja2", "jsonschema", "keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
+"""What only the extra `train` installs."""
+
+
 def main() -> None:
     """Run `signet-train`."""
     arguments = sys.argv[1:]
     try:
         if arguments and arguments[0] in VERBS:
-            importlib.import_module(VERBS[arguments[0]][0]).main(arguments[1:])
+            sys.exit(importlib.import_module(VERBS[arguments[0]][0]).main(arguments[1:]))
         else:
             _train(arguments)
     except TrainingError as error:
         sys.exit(f"signet-train: {error}")
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
+        sys.exit(f"signet-train: {error.name} is not installed; training needs the extra: pip install 'signet[train]'")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -221,3 +221,17 @@ def test_an_ample_budget_changes_nothing(tmp_path):
     assert epochs == 2
     for left, right in zip(once.get_weights(), again.get_weights(), strict=True):
         assert left.tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jinja2"])
+def test_without_the_extra_for_training_the_error_says_what_to_install(name):
+    program = (
+        f"import sys; sys.modules[{name!r}] = None; sys.argv = ['signet-train', 'pima'];"
+        "from training.__main__ import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert (
+        ended.stderr
+        == f"signet-train: {name} is not installed; training needs the extra: pip install 'signet[train]'\n"
+    )
