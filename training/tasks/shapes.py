@@ -1,10 +1,11 @@
 """Shapes: is the drawing a circle, a rectangle or a triangle? 24 x 24 pixels in, three probabilities out.
 
-    signet-train shapes --recipe augmented                       2 min on 2 cores    1,489 of 1,500 by other hands
+    signet-train shapes --recipe augmented                       2 min on 2 cores    98.7 % of 1,500 by other hands
     signet-train shapes --recipe augmented --data FOLDER_OR_ZIP  the same, tested on your drawings
     signet-train shapes --recipe seed --data FOLDER_OR_ZIP       10 s: the course's recipe, trained on your drawings
 
-On the course's 60 drawings `augmented` gets 15 of the 15 to test, and `seed` too, with seeds 1 to 3.
+Five seeds of `augmented` give 97.3 to 99.2 % by other hands, whose pens and wobble reach beyond those trained on.
+On the course's 60 drawings both recipes get 15 of the 15 to test.
 
 `augmented` trains on 24,000 drawings of our own generator alone: the drawings of --data are only its test. The course
 tests on the test set while it trains; here the test split is read once, at the end.
