@@ -52,8 +52,9 @@ class ScriptedServer:
         return self.steps[min(len(self.requests), len(self.steps)) - 1](context)
 
     def predict_stream(self, requests: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC passes both
-        """Answer the first request and end the stream, as no server may that was sent more."""
+        """Answer the first request; end the stream at the next one, as no server may, or when the caller ends it."""
         yield prediction_pb2.PredictStreamResponse(id=next(requests).request.id, response=ANSWER)
+        next(requests, None)
 
     def get_model(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC passes both
         """Describe a READY model with one input, x [rows, 2] FP32."""
