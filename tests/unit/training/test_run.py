@@ -122,7 +122,7 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(flags, code, text):
 
 
 def stopped_by(number: signal.Signals, folder: Path) -> subprocess.CompletedProcess:
-    """`signet-train pima` in `folder`, sent the signal once it has a checkpoint, thousands of epochs before its last."""
+    """`signet-train pima` in `folder`, sent the signal once it has a checkpoint, with thousands of epochs to go."""
     command = [sys.executable, "-m", "training", "pima", "--recipe", "seed", "--epochs", "2500"]
     checkpoints = folder / "checkpoints"
     process = subprocess.Popen(
