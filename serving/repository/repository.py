@@ -124,7 +124,6 @@ class ModelRepository:
                 status = await self._load(name, wanted)
             if status.state is ModelState.FAILED:
                 raise ModelBroken(f"model {name} version {wanted} failed to load: {status.reason}")
-            self._ready[name] = _served(status)
             others = [one for one in self._models[name].values() if one is not status and one.served is not None]
             await asyncio.gather(*map(self._unload, others))
             return status
