@@ -125,12 +125,15 @@ def stopped_by(number: signal.Signals, folder: Path) -> subprocess.CompletedProc
     """`signet-train pima` in `folder`, sent the signal once it has a checkpoint, with thousands of epochs to go."""
     command = [sys.executable, "-m", "training", "pima", "--recipe", "seed", "--epochs", "2500"]
     checkpoints = folder / "checkpoints"
+    # A shell starts background jobs with SIGINT ignored, and children inherit that; one with a handler they do not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*command, "--out", str(folder / "models"), "--checkpoints", str(checkpoints)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     for _ in range(4000):
         if list(checkpoints.glob("*.npz")):
             process.send_signal(number)
