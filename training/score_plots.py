@@ -6,6 +6,7 @@ Owns their layout. Does not know where the numbers came from.
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
@@ -77,15 +78,7 @@ def seeds_chart(accuracies: Sequence[float], ours: float, theme: Theme) -> Figur
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
     axes.set_xlabel("accuracy on the test split")
-    axes.legend(
-        frameon=False,
-        fontsize=9,
-        labelcolor=theme.muted,
-        ncols=3,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        borderpad=0,
-    )
+    _legend_above(axes, theme, columns=3)
     dress(axes, theme)
     return figure
 
@@ -109,14 +102,19 @@ def score_strip(
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel(x_label)
     axes.set_ylabel("truth")
+    _legend_above(axes, theme, columns=2)
+    dress(axes, theme)
+    return figure
+
+
+def _legend_above(axes: Axes, theme: Theme, columns: int) -> None:
+    """The legend in `columns` columns above the right end of the axes, where it hides nothing."""
     axes.legend(
         frameon=False,
         fontsize=9,
         labelcolor=theme.muted,
-        ncols=2,
+        ncols=columns,
         loc="lower right",
         bbox_to_anchor=(1, 1),
         borderpad=0,
     )
-    dress(axes, theme)
-    return figure
