@@ -51,9 +51,9 @@ class Metrics:
             (*model, "method", "code"),
             LATENCY_BUCKETS_SECONDS,
         )
-        self.requests_in_flight = Gauge(
-            "signet_requests_in_flight", "Requests being worked on.", registry=self.registry
-        )
+        self.in_flight = 0
+        in_flight = Gauge("signet_requests_in_flight", "Requests being worked on.", registry=self.registry)
+        in_flight.set_function(lambda: self.in_flight)
         self._refusals = self._counter(
             "signet_refusals", "Requests refused before a run, by reason.", (*model, "reason")
         )

@@ -8,7 +8,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
@@ -24,6 +23,7 @@ from serving.rpc.health import Health
 from serving.rpc.models_servicer import ModelsServicer
 from serving.rpc.prediction_servicer import PredictionServicer
 from serving.rpc.request_boundary import RequestBoundary
+from serving.rpc.transport import AioTransport, Limits, Transport
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Server:
         self.repository = ModelRepository(
             settings.models, Loader(_load_settings(settings), self.metrics), self._on_change, settings.drain_seconds
         )
-        self._grpc: aio.Server | None = None
+        self._transport: Transport | None = None
         self._metrics_server: tuple[WSGIServer, threading.Thread] | None = None
         self.port = settings.port
         self.metrics_port = settings.metrics_port
@@ -63,8 +63,8 @@ class Server:
             raise StartError(f"models: {settings.models} is no folder")
         await self.health.start()
         self._start_metrics()
-        self._grpc = self._build_grpc()
-        await self._grpc.start()
+        self._transport = self._build_transport()
+        await self._transport.start()
         await self.repository.scan()
         self.health.end_of_scan()
         _log.info("serving", host=settings.host, port=self.port, metrics_port=self.metrics_port)
@@ -75,8 +75,8 @@ class Server:
         await self.health.drain()
         await asyncio.sleep(settings.lame_duck_seconds)
         self.health.end_watches()
-        if self._grpc is not None:
-            await self._grpc.stop(settings.drain_seconds)
+        if self._transport is not None:
+            await self._transport.stop(settings.drain_seconds)
         await self.repository.close()
         if self._metrics_server is not None:
             server, thread = self._metrics_server
@@ -84,32 +84,25 @@ class Server:
             server.server_close()
             thread.join()
 
-    def _build_grpc(self) -> aio.Server:
+    def _build_transport(self) -> Transport:
         settings = self._settings
-        server = aio.server(
-            options=(
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                ("grpc.max_send_message_length", settings.max_message_bytes),
-                # Else a second server on the same port would seem to work and take half of the connections.
-                ("grpc.so_reuseport", 0),
-            )
-        )
+        transport = _transport(settings)
         boundary = RequestBoundary(self.metrics, settings.access_log)
         prediction = PredictionServicer(
             self.repository, self.metrics, settings.max_request_rows, settings.max_image_pixels
         )
         models = ModelsServicer(self.repository, allow_control=settings.allow_control)
-        server.add_registered_method_handlers(prediction_servicer.SERVICE, boundary.handlers(prediction.methods))
-        server.add_registered_method_handlers(models_servicer.SERVICE, boundary.handlers(models.methods))
-        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, server)
+        transport.add(prediction_servicer.SERVICE, prediction.methods, boundary)
+        transport.add(models_servicer.SERVICE, models.methods, boundary)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, transport.library_server)
         if settings.reflection:
             services = (prediction_servicer.SERVICE, models_servicer.SERVICE, health.SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(services, server)
+            reflection.enable_server_reflection(services, transport.library_server)
         try:
-            self.port = server.add_insecure_port(f"{settings.host}:{settings.port}")
-        except RuntimeError as error:
+            self.port = transport.listen(settings.host, settings.port)
+        except (RuntimeError, OSError) as error:
             raise StartError(f"port: {settings.host}:{settings.port} cannot be listened on; is it taken?") from error
-        return server
+        return transport
 
     def _start_metrics(self) -> None:
         settings = self._settings
@@ -128,6 +121,17 @@ class Server:
         self.metrics.set_state(status.name, str(status.version), status.state)
         log = _log.error if status.state is ModelState.FAILED else _log.info
         log("model", model=status.name, version=status.version, state=str(status.state), reason=status.reason or None)
+
+
+def _transport(settings: Settings) -> Transport:
+    limits = Limits(settings.max_message_bytes)
+    if settings.transport == "aio":
+        return AioTransport(limits)
+    try:
+        from serving.rpc.native_transport import NativeTransport  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise StartError("transport: native needs pygrpc-native; install signet[native], or ask for aio") from error
+    return NativeTransport(limits)
 
 
 def _load_settings(settings: Settings) -> LoadSettings:

@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     port: Port = Field(8500, description="The gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(8501, description="The port of GET /metrics for Prometheus; 0 takes a free one.")
 
+    transport: Literal["aio", "native"] = Field(
+        "aio", description="What carries the calls; native is faster for small calls and needs signet[native]."
+    )
     providers: Literal["cpu", "cuda", "auto"] = Field(
         "cpu",
         description="What onnxruntime runs on; cuda refuses to start without CUDA, auto takes it if it is there.",

@@ -7,14 +7,20 @@ Does not know what is called.
 import math
 import random
 import time
+from collections.abc import Mapping
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
 
 from serving import errors
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+PUSHBACK = "grpc-retry-pushback-ms"
+STATUS_DETAILS = "grpc-status-details-bin"
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
@@ -53,10 +59,8 @@ def serving_error(failed: Any, about: str) -> errors.ServingError:  # noqa: ANN4
 
     An Overloaded without the server's hint when to come back has `retry_after_seconds` infinity.
     """
-    pushback = next((value for key, value in failed.trailing_metadata() or () if key == "grpc-retry-pushback-ms"), "")
-    return error_of_status(
-        failed.code(), failed.details() or f"{about}: {failed.code().name}", _pushback_seconds(pushback)
-    )
+    hint = retry_after_seconds(dict(failed.trailing_metadata() or ()))
+    return error_of_status(failed.code(), failed.details() or f"{about}: {failed.code().name}", hint)
 
 
 def error_of_number(code: int, text: str) -> errors.ServingError:
@@ -106,6 +110,23 @@ class Attempts:
         if pause >= self.remaining_seconds():
             raise error
         return pause
+
+
+def retry_after_seconds(trailers: Mapping[str, str | bytes]) -> float:
+    """When the server says to come back: by gRPC's retry pushback, else by google.rpc.RetryInfo; infinity for never.
+
+    A server behind a transport that keeps the pushback to itself sends RetryInfo alone.
+    """
+    if PUSHBACK in trailers:
+        return _pushback_seconds(trailers[PUSHBACK])
+    retry = error_details_pb2.RetryInfo()
+    try:
+        details = status_pb2.Status.FromString(trailers.get(STATUS_DETAILS, b"")).details
+    except DecodeError:
+        return math.inf
+    if not any(detail.Unpack(retry) for detail in details):
+        return math.inf
+    return float(retry.retry_delay.ToMilliseconds()) / 1000
 
 
 def _pushback_seconds(pushback: str | bytes) -> float:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from serving.errors import InvalidInput, ModelNotReady
-from serving.inference.row_queue import RowQueue, Share, Waiting
+from serving.inference.row_queue import RowQueue, Share, Slot, Waiting
 from serving.inference.session import Session, SessionError
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import QueueMetrics
@@ -23,10 +23,11 @@ Outcome = Tensors | Exception
 class Batcher:
     """Wraps a session and has its method, but waits: `await run(inputs)`.
 
-    Lives as long as its version. `executor` has the one thread that runs go to. To be used from one event loop.
+    Lives as long as its version. `executor` has the one thread that runs go to; without one they run on the event loop,
+    which pays where a run takes less time than two hand-overs between threads. To be used from one event loop.
     """
 
-    def __init__(self, session: Session, queue: RowQueue, executor: Executor, metrics: QueueMetrics) -> None:
+    def __init__(self, session: Session, queue: RowQueue, executor: Executor | None, metrics: QueueMetrics) -> None:
         self._session = session
         self._queue = queue
         self._executor = executor
@@ -48,19 +49,42 @@ class Batcher:
         Raises Overloaded if the queue is full, DeadlineExceeded, ModelNotReady once closed, InvalidInput if the model
         fails on these rows. Cancelled, its rows not yet running leave the queue.
         """
+        future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
+        waiting = self.submit(inputs, deadline, future)
+        self.start()
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                self.discard(waiting)
+
+    def submit(self, inputs: Tensors, deadline: float, slot: Slot) -> Waiting:
+        """Queue `inputs` until `start`; their outputs, or the error, go to `slot`. Raises Overloaded, ModelNotReady."""
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
         rows = self.signature.rows(inputs)
-        future = asyncio.get_running_loop().create_future()
-        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, time.monotonic(), future)
+        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, time.monotonic(), slot)
         self._queue.put(waiting, retry_after_seconds=self._queue.rows * self._row_seconds)
         self._idle.clear()
-        self._start_run()
-        try:
-            return await waiting.future
-        finally:
-            if waiting.future.cancelled():
-                self._queue.discard(waiting)
+        return waiting
+
+    def start(self) -> None:
+        """Start a run of what was submitted, unless one is under way: that one's end starts the next.
+
+        On the event loop, a run waits until the loop has gone through what is ready now: so calls that came together
+        run together, as behind a thread they do while the run before theirs goes on.
+        """
+        if self._running:
+            return
+        self._running = True
+        if self._executor is None:
+            asyncio.get_running_loop().call_soon(self._start_run)
+        else:
+            self._start_run()
+
+    def discard(self, waiting: Waiting) -> None:
+        """Forget a caller who is gone."""
+        self._queue.discard(waiting)
 
     async def close(self, drain_seconds: float) -> None:
         """Refuse new rows, answer those that wait for at most `drain_seconds`, then fail the rest."""
@@ -75,30 +99,34 @@ class Batcher:
         return tuple(inputs[spec.name].shape[1:] for spec in self.signature.inputs)
 
     def _start_run(self) -> None:
-        if self._running:
-            return
         now = time.monotonic()
         shares = self._queue.take(now)
         self._metrics.queue_rows.set(self._queue.rows)
         if not shares:
+            self._running = False
             self._idle.set()
             return
-        self._running = True
         for share in shares:
             self._metrics.queue_seconds.observe(now - share.caller.arrived)
-        future = asyncio.get_running_loop().run_in_executor(self._executor, self._compute, shares)
-        future.add_done_callback(lambda done: self._finish_run(shares, done))
+        loop = asyncio.get_running_loop()
+        if self._executor is None:
+            self._deliver(shares, self._compute(shares))
+            loop.call_soon(self._start_run)
+        else:
+            future = loop.run_in_executor(self._executor, self._compute, shares)
+            future.add_done_callback(lambda done: self._finish_run(shares, done))
 
     def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]") -> None:
-        self._running = False
         error = done.exception()
-        outcomes: list[Outcome] = done.result() if error is None else [_as_exception(error)] * len(shares)
+        self._deliver(shares, done.result() if error is None else [_as_exception(error)] * len(shares))
+        self._start_run()
+
+    def _deliver(self, shares: list[Share], outcomes: list[Outcome]) -> None:
         for share, outcome in zip(shares, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 share.caller.fail(outcome)
             else:
                 share.caller.deliver(outcome, share.rows)
-        self._start_run()
 
     def _compute(self, shares: list[Share]) -> list[Outcome]:
         """In the executor's thread: run the shares together; if that fails, halve them until the fault is alone."""

@@ -7,15 +7,28 @@ so that its promises can be tested without a clock. Does not know sessions, thre
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from serving.errors import DeadlineExceeded, InvalidInput, Overloaded, ServingError
 from serving.inference.signature import Tensors
 
-if TYPE_CHECKING:
-    import asyncio
+
+class Slot(Protocol):
+    """Where a caller's outputs go: an asyncio.Future, or what has these of its methods."""
+
+    def done(self) -> bool:
+        """Whether there is an outcome, or nobody who waits for one."""
+        ...
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Take the outputs."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take the reason why there are none."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +40,7 @@ class Waiting:
     shape_key: Hashable
     deadline: float
     arrived: float
-    future: "asyncio.Future[Tensors]"
+    future: Slot
     taken: int = 0
     answered: int = 0
     pieces: list[Tensors] = field(default_factory=list)

@@ -13,7 +13,7 @@ from serving.inference.inputs import FeaturePreprocessing, ImagePreprocessing
 from serving.inference.signature import TensorSpec
 from serving.repository.repository import ModelRepository, VersionStatus
 from serving.repository.served_model import ServedModel
-from serving.rpc.request_boundary import Call, Method
+from serving.rpc.methods import Call, Method
 
 SERVICE = models_pb2.DESCRIPTOR.services_by_name["Models"].full_name
 

@@ -4,7 +4,6 @@ Owns the way from a PredictRequest to the model's inputs and from its outputs to
 statuses, queues, or files.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ from serving.inference.signature import Tensors
 from serving.metrics import Metrics
 from serving.repository.repository import ModelRepository
 from serving.repository.served_model import ServedModel
-from serving.rpc.request_boundary import Call, Method, StreamMethod
+from serving.rpc.methods import Call, Run, RunMethod, StreamMethod, UnaryMethod
 from serving.rpc.tensor_codec import decode_tensors, encode_tensor
 
 SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["Prediction"].full_name
@@ -41,31 +40,31 @@ class PredictionServicer:
         self._metrics = metrics
         self._max_rows = max_rows
         self._max_image_pixels = max_image_pixels
+        self._predict = RunMethod("Predict", prediction_pb2.PredictRequest, self.prepare, has_large_images)
 
     @property
-    def methods(self) -> Sequence[Method[Any] | StreamMethod[Any]]:
+    def methods(self) -> Sequence[UnaryMethod | StreamMethod[Any]]:
         """What the boundary wraps."""
         return (
-            Method("Predict", prediction_pb2.PredictRequest, self.predict),
+            self._predict,
             StreamMethod("PredictStream", prediction_pb2.PredictStreamRequest, self.predict_in_stream, stream_error),
         )
 
-    async def predict(self, request: prediction_pb2.PredictRequest, call: Call) -> prediction_pb2.PredictResponse:
-        """Answer one request; raises the errors of `serving.errors`."""
+    def prepare(self, request: prediction_pb2.PredictRequest, call: Call) -> Run[prediction_pb2.PredictResponse]:
+        """What to run for one request; raises the errors of `serving.errors`."""
         version = request.version if request.HasField("version") else None
         model = call.served = self._repository.get(request.model, version)
         top_k = checked_top_k(request.top_k)
-        outputs = await model.predict(await self._inputs(request, model), call.deadline)
-        return self._encode(request, model, outputs, top_k)
+        return Run(model, self._inputs(request, model), lambda outputs: self._encode(request, model, outputs, top_k))
 
     async def predict_in_stream(
         self, request: prediction_pb2.PredictStreamRequest, call: Call
     ) -> prediction_pb2.PredictStreamResponse:
         """Answer one request of a stream."""
-        response = await self.predict(request.request, call)
+        response = await self._predict.answer(request.request, call)
         return prediction_pb2.PredictStreamResponse(id=request.request.id, response=response)
 
-    async def _inputs(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
+    def _inputs(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         kinds = {"tensors": request.tensors, "images": request.images, "features": request.features}
         came = [name for name, rows in kinds.items() if len(rows)]
         if len(came) != 1:
@@ -79,16 +78,13 @@ class PredictionServicer:
         rows = len(kinds[came[0]])
         if rows > self._max_rows:
             raise InvalidInput(f"{came[0]}: {rows} rows came; at most {self._max_rows} are allowed")
-        return await self._images(request, model) if came == ["images"] else self._features(request, model)
+        return self._images(request, model) if came == ["images"] else self._features(request, model)
 
-    async def _images(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
+    def _images(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         to = model.manifest.preprocessing
         if not isinstance(to, ImagePreprocessing):
             raise InvalidInput(f"images: model {model.name} takes no images; it takes {_takes(model)}")
-        files = list(request.images)
-        if sum(map(len, files)) <= INLINE_IMAGE_BYTES:
-            return {to.input: decode_images(files, to, self._max_image_pixels)}
-        return {to.input: await asyncio.to_thread(decode_images, files, to, self._max_image_pixels)}
+        return {to.input: decode_images(request.images, to, self._max_image_pixels)}
 
     def _features(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         to = model.manifest.preprocessing
@@ -114,6 +110,11 @@ class PredictionServicer:
         indices, rows = np.unique(labelled.class_indices, return_counts=True)
         by_label = {labeller.labels[index]: int(count) for index, count in zip(indices, rows, strict=True)}
         self._metrics.count_predictions(model.name, str(model.version), by_label)
+
+
+def has_large_images(request: prediction_pb2.PredictRequest) -> bool:
+    """Whether another thread should decode the images of a request, so that no other caller waits for that."""
+    return sum(map(len, request.images)) > INLINE_IMAGE_BYTES
 
 
 def checked_top_k(top_k: int) -> int:

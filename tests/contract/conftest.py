@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from protos.signet.v1.models_pb2_grpc import ModelsStub
 from protos.signet.v1.prediction_pb2_grpc import PredictionStub
+from serving.rpc.transport import CAPABILITIES
 from serving.server import Server
 from tests import tiny_models as tiny
 from tests.running_server import running_server
@@ -47,10 +48,18 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session", params=sorted(CAPABILITIES), autouse=True)
+def transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each promise is kept on each transport: the servers of a test are started with this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGNET_TRANSPORT", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="session")
-def signet(repository: Path) -> Iterator[SimpleNamespace]:
+def signet(repository: Path, transport: str) -> Iterator[SimpleNamespace]:
     """The server, a channel and stubs: .server, .channel, .prediction, .models."""
-    with running_server(repository, max_request_rows=500) as server:
+    with running_server(repository, max_request_rows=500, transport=transport) as server:
         connection = connect(server)
         yield connection
         connection.channel.close()

@@ -7,7 +7,8 @@ import grpc
 import pytest
 
 from serving import errors
-from serving.rpc.request_boundary import STATUS_OF, Outcome, in_order
+from serving.rpc.in_order import in_order
+from serving.rpc.outcome import STATUS_OF, Outcome
 
 WINDOW = 4
 

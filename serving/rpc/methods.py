@@ -1,0 +1,95 @@
+"""What the servicers, the boundary and the transports say to each other.
+
+Owns the description of a method and of a call. Does not know what a method does, nor what carries it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from serving.inference.signature import Tensors
+from serving.repository.served_model import ServedModel
+
+Request = TypeVar("Request", bound=Message)
+Answer = TypeVar("Answer", bound=Message)
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+"""Leading or trailing metadata."""
+
+
+@dataclass(slots=True)
+class Call:
+    """What a servicer knows of the call besides its message; it tells which model answers.
+
+    `deadline`: seconds of time.monotonic().
+    """
+
+    deadline: float
+    served: ServedModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Generic[Answer]):
+    """A request that is ready to run: what goes to which model, and how its outputs become the answer."""
+
+    model: ServedModel
+    inputs: Tensors
+    finish: Callable[[Tensors], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request]):
+    """One unary method: how its messages parse and who answers."""
+
+    name: str
+    request_type: type[Request]
+    answer: Callable[[Request, Call], Coroutine[Any, Any, Message]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunMethod(Generic[Request, Answer]):
+    """A unary method that is one run of a model, so that a transport can take many of its calls at once.
+
+    `prepare` does all that comes before the run. `is_heavy` tells for which requests that is so much that another
+    thread should do it.
+    """
+
+    name: str
+    request_type: type[Request]
+    prepare: Callable[[Request, Call], Run[Answer]]
+    is_heavy: Callable[[Request], bool]
+
+    async def answer(self, request: Request, call: Call) -> Answer:
+        """Prepare, run and finish."""
+        heavy = self.is_heavy(request)
+        run = await asyncio.to_thread(self.prepare, request, call) if heavy else self.prepare(request, call)
+        return run.finish(await run.model.predict(run.inputs, call.deadline))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMethod(Generic[Request]):
+    """A method that answers each message of a stream on its own; `failed` is the answer to one that fails."""
+
+    name: str
+    request_type: type[Request]
+    answer: Callable[[Request, Call], Coroutine[Any, Any, Message]]
+    failed: Callable[[Request | None, int, str], Message]
+
+
+UnaryMethod = Method[Any] | RunMethod[Any, Any]
+
+
+class Reply(Protocol):
+    """Where a transport wants the outcome of a call."""
+
+    def answer(self, data: bytes, /) -> None:
+        """Send the answer."""
+        ...
+
+    def fail(self, code: grpc.StatusCode, text: str, trailers: Metadata, /) -> None:
+        """Send a status that is not OK."""
+        ...
