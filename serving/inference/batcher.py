@@ -1,41 +1,59 @@
 """Batcher: rows of many callers become one run.
 
 Owns when a run starts: at once if none is under way, else with whatever queued while the last one ran. So a lone caller
-never waits, and under load the batch grows by itself. Knows no model name, no request.
+never waits, and under load the batch grows by itself. Owns too when a run ends early: when nobody waits for it any
+more. Knows no model name, no request.
 """
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor
 
 import numpy as np
 
 from serving.errors import InvalidInput, ModelNotReady
-from serving.inference.row_queue import RowQueue, Share, Slot, Waiting
-from serving.inference.session import Session, SessionError
+from serving.inference.row_queue import RowQueue
+from serving.inference.session import RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors
+from serving.inference.waiting import NORMAL, Share, Slot, Waiting
 from serving.metrics import QueueMetrics
 
 Outcome = Tensors | Exception
+
+SLOWER_WEIGHT = 0.05
+"""A run that was faster is believed at once, a slower one by this much: what is left is what a row costs at the least."""
 
 
 class Batcher:
     """Wraps a session and has its method, but waits: `await run(inputs)`.
 
     Lives as long as its version. `executor` has the one thread that runs go to; without one they run on the event loop,
-    which pays where a run takes less time than two hand-overs between threads. To be used from one event loop.
+    which pays where a run takes less time than two hand-overs between threads. To be used from one event loop. `clock`:
+    seconds, as deadlines are given in.
     """
 
-    def __init__(self, session: Session, queue: RowQueue, executor: Executor | None, metrics: QueueMetrics) -> None:
+    def __init__(
+        self,
+        session: Session,
+        queue: RowQueue,
+        executor: Executor | None,
+        metrics: QueueMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._session = session
         self._queue = queue
         self._executor = executor
         self._metrics = metrics
+        self._clock = clock
+        self._shape_names = _names_of_free_shape(session.signature)
         self._running = False
+        self._shares: list[Share] = []
+        self._end: RunEnd | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
+        self._runs = 0
         self._row_seconds = 0.0
 
     @property
@@ -43,14 +61,14 @@ class Batcher:
         """The session's."""
         return self._session.signature
 
-    async def run(self, inputs: Tensors, deadline: float = float("inf")) -> Tensors:
-        """All outputs for `inputs`, rows in order. `deadline`: seconds of time.monotonic().
+    async def run(self, inputs: Tensors, deadline: float = float("inf"), priority: int = NORMAL) -> Tensors:
+        """All outputs for `inputs`, rows in order. `deadline`: seconds of the clock; `priority`: NORMAL or LOW.
 
-        Raises Overloaded if the queue is full, DeadlineExceeded, ModelNotReady once closed, InvalidInput if the model
-        fails on these rows. Cancelled, its rows not yet running leave the queue.
+        Raises Overloaded if the queue is full or too long for the deadline, DeadlineExceeded, ModelNotReady once
+        closed, InvalidInput if the model fails on these rows. Cancelled, its rows not yet running leave the queue.
         """
         future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-        waiting = self.submit(inputs, deadline, future)
+        waiting = self.submit(inputs, deadline, future, priority)
         self.start()
         try:
             return await future
@@ -58,13 +76,16 @@ class Batcher:
             if future.cancelled():
                 self.discard(waiting)
 
-    def submit(self, inputs: Tensors, deadline: float, slot: Slot) -> Waiting:
-        """Queue `inputs` until `start`; their outputs, or the error, go to `slot`. Raises Overloaded, ModelNotReady."""
+    def submit(self, inputs: Tensors, deadline: float, slot: Slot, priority: int = NORMAL) -> Waiting:
+        """Queue `inputs` until `start`; their outputs, or the error, go to `slot`.
+
+        Raises ModelNotReady, and Overloaded and DeadlineExceeded as `RowQueue.put`.
+        """
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
-        rows = self.signature.rows(inputs)
-        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, time.monotonic(), slot)
-        self._queue.put(waiting, retry_after_seconds=self._queue.rows * self._row_seconds)
+        rows = self._session.signature.rows(inputs)
+        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
+        self._queue.put(waiting, self._row_seconds)
         self._idle.clear()
         return waiting
 
@@ -83,8 +104,10 @@ class Batcher:
             self._start_run()
 
     def discard(self, waiting: Waiting) -> None:
-        """Forget a caller who is gone."""
+        """Forget a caller who is gone; a run in a thread that nobody waits for any more ends."""
         self._queue.discard(waiting)
+        if self._end is not None and all(share.caller.future.done() for share in self._shares):
+            self._end.ask()
 
     async def close(self, drain_seconds: float) -> None:
         """Refuse new rows, answer those that wait for at most `drain_seconds`, then fail the rest."""
@@ -96,10 +119,11 @@ class Batcher:
 
     def _shape_key(self, inputs: Tensors) -> Hashable:
         """What must be equal for rows to share a run: every dimension but rows, in the signature's order."""
-        return tuple(inputs[spec.name].shape[1:] for spec in self.signature.inputs)
+        names = self._shape_names
+        return tuple([inputs[name].shape[1:] for name in names]) if names else ()
 
     def _start_run(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         shares = self._queue.take(now)
         self._metrics.queue_rows.set(self._queue.rows)
         if not shares:
@@ -110,44 +134,75 @@ class Batcher:
             self._metrics.queue_seconds.observe(now - share.caller.arrived)
         loop = asyncio.get_running_loop()
         if self._executor is None:
-            self._deliver(shares, self._compute(shares))
+            self._deliver(shares, self._outcomes(shares, None))
+            loop.call_soon(self._start_run)
+            return
+        self._shares, self._end = shares, RunEnd()
+        try:
+            future = loop.run_in_executor(self._executor, self._outcomes, shares, self._end)
+        except RuntimeError as error:
+            self._deliver(shares, [error] * len(shares))
             loop.call_soon(self._start_run)
         else:
-            future = loop.run_in_executor(self._executor, self._compute, shares)
             future.add_done_callback(lambda done: self._finish_run(shares, done))
 
     def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]") -> None:
-        error = done.exception()
-        self._deliver(shares, done.result() if error is None else [_as_exception(error)] * len(shares))
+        self._shares, self._end = [], None
+        stopped = RuntimeError("the run was cancelled") if done.cancelled() else done.exception()
+        self._deliver(shares, [_as_exception(stopped)] * len(shares) if stopped else done.result())
         self._start_run()
 
     def _deliver(self, shares: list[Share], outcomes: list[Outcome]) -> None:
         for share, outcome in zip(shares, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 share.caller.fail(outcome)
-            else:
+                continue
+            try:
                 share.caller.deliver(outcome, share.rows)
+            except Exception as error:  # noqa: BLE001 - the callers behind this one wait too
+                share.caller.fail(error)
 
-    def _compute(self, shares: list[Share]) -> list[Outcome]:
-        """In the executor's thread: run the shares together; if that fails, halve them until the fault is alone."""
-        started = time.perf_counter()
-        rows = sum(share.rows for share in shares)
+    def _outcomes(self, shares: list[Share], end: RunEnd | None) -> list[Outcome]:
+        """In the executor's thread: an outcome for each share, whatever happens."""
         try:
-            outputs = self._session.run(_joined(shares))
+            return self._compute(shares, end)
+        except Exception as error:  # noqa: BLE001 - no caller is left without an outcome
+            return [error] * len(shares)
+
+    def _compute(self, shares: list[Share], end: RunEnd | None) -> list[Outcome]:
+        """Run the shares together; if that fails, halve them until the fault is alone."""
+        started = self._clock()
+        rows = sum([share.rows for share in shares])
+        try:
+            outputs = self._session.run(_joined(shares), end)
             if self._queue.batched:
                 _check_rows(outputs, rows)
         except SessionError as error:
-            if len(shares) == 1:
-                return [InvalidInput(str(error))]
+            if len(shares) == 1 or (end is not None and end.asked):
+                return [InvalidInput(str(error))] * len(shares)
             self._metrics.split_failures.inc()
             middle = len(shares) // 2
-            return self._compute(shares[:middle]) + self._compute(shares[middle:])
-        seconds = time.perf_counter() - started
-        self._row_seconds = seconds / max(rows, 1)
+            return self._compute(shares[:middle], end) + self._compute(shares[middle:], end)
+        seconds = self._clock() - started
+        self._learn(seconds / max(rows, 1))
         self._metrics.run_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
         self._metrics.rows.inc(rows)
-        return list(_divided(outputs, shares))
+        return _divided(outputs, shares)
+
+    def _learn(self, row_seconds: float) -> None:
+        """Believe a run; not the first one, which pays for what the others do not."""
+        self._runs += 1
+        known = self._row_seconds
+        if self._runs == 2 or row_seconds < known:
+            self._row_seconds = row_seconds
+        elif self._runs > 2:
+            self._row_seconds = known + SLOWER_WEIGHT * (row_seconds - known)
+
+
+def _names_of_free_shape(signature: Signature) -> list[str]:
+    """The inputs whose rows may differ in shape."""
+    return [spec.name for spec in signature.inputs if -1 in spec.shape[1:]]
 
 
 def _check_rows(outputs: Tensors, rows: int) -> None:
@@ -170,8 +225,9 @@ def _divided(outputs: Tensors, shares: list[Share]) -> list[Outcome]:
     pieces: list[Outcome] = []
     start = 0
     for share in shares:
-        pieces.append({name: array[start : start + share.rows] for name, array in outputs.items()})
-        start += share.rows
+        stop = start + share.rows
+        pieces.append({name: array[start:stop] for name, array in outputs.items()})
+        start = stop
     return pieces
 
 

@@ -41,6 +41,19 @@ class SessionError(Exception):
     """onnxruntime cannot load or run this; the text is fit for a caller."""
 
 
+class RunEnd:
+    """Ends a run from another thread: after the node that is being computed, the run raises SessionError."""
+
+    def __init__(self) -> None:
+        self.options = ort.RunOptions()
+        self.asked = False
+
+    def ask(self) -> None:
+        """End the run that was given this, now or as soon as it begins."""
+        self.asked = True
+        self.options.terminate = True
+
+
 class Session(Protocol):
     """What computes: OnnxSession, and whatever wraps one."""
 
@@ -49,7 +62,7 @@ class Session(Protocol):
         """What `run` takes and gives."""
         ...
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
         """All outputs by name for all inputs by name."""
         ...
 
@@ -103,10 +116,11 @@ class OnnxSession:
         obtained = providers.verify(settings.provider, provider, session.get_providers())
         return cls(session, signature, obtained, settings.intra_op_threads)
 
-    def run(self, inputs: Tensors) -> Tensors:
-        """All outputs by name. Raises SessionError if the graph fails on these inputs."""
+    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+        """All outputs by name. Raises SessionError if the graph fails on these inputs, or by `end`."""
+        options = end.options if end else None
         try:
-            return dict(zip(self._output_names, self._session.run(None, inputs), strict=True))
+            return dict(zip(self._output_names, self._session.run(None, inputs, options), strict=True))
         except Exception as error:
             raise SessionError(f"the model failed on this input ({_status_word(error)})") from error
 

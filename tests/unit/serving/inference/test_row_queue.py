@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import DeadlineExceeded, ModelNotReady, Overloaded
-from serving.inference.row_queue import RowQueue, Share, Waiting
+from serving.inference.row_queue import LOW_TURN_RUNS, RowQueue
+from serving.inference.waiting import LOW, NORMAL, Share, Waiting
 
 NEVER = float("inf")
 
@@ -138,8 +139,8 @@ def test_a_full_queue_says_how_full_and_when_to_come_back(loop):
     queue = RowQueue(4, 10, batched=True)
     queue.put(caller_of(loop, 7), 0)
     with pytest.raises(Overloaded, match="7 rows are waiting and 4 more would pass the limit of 10") as refusal:
-        queue.put(caller_of(loop, 4), retry_after_seconds=1.5)
-    assert refusal.value.retry_after_seconds == 1.5
+        queue.put(caller_of(loop, 4), row_seconds=0.25)
+    assert refusal.value.retry_after_seconds == 7 * 0.25
 
 
 def test_the_expired_are_told_how_long_they_waited(loop):

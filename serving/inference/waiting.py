@@ -1,0 +1,93 @@
+"""Waiting: one caller's rows, from the queue to the answer.
+
+Owns how the outputs of pieces of a caller's rows become its answer, and that a caller gets one outcome. Does not know
+the queue's order, nor who runs what.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from serving.errors import InvalidInput
+from serving.inference.signature import Tensors
+
+NORMAL = 0
+LOW = 1
+"""Priorities."""
+
+
+class Slot(Protocol):
+    """Where a caller's outputs go: an asyncio.Future, or what has these of its methods."""
+
+    def done(self) -> bool:
+        """Whether there is an outcome, or nobody who waits for one."""
+        ...
+
+    def set_result(self, outputs: Tensors, /) -> None:
+        """Take the outputs."""
+        ...
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take the reason why there are none."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """One caller's rows. `deadline` and `arrived` in seconds of the queue's clock; `future` gets the outputs."""
+
+    inputs: Tensors
+    rows: int
+    shape_key: Hashable
+    deadline: float
+    arrived: float
+    future: Slot
+    priority: int = NORMAL
+    number: int = 0
+    taken: int = 0
+    answered: int = 0
+    pieces: list[Tensors] | None = None
+
+    def fail(self, error: Exception) -> None:
+        """Give the caller an error, unless it is gone or has one."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def deliver(self, piece: Tensors, rows: int) -> None:
+        """Take the outputs of the next `rows` rows; the last ones complete the answer."""
+        if self.future.done():
+            return
+        if rows == self.rows:
+            self.future.set_result(piece)
+            return
+        if self.pieces is None:
+            self.pieces = []
+        self.pieces.append(piece)
+        self.answered += rows
+        if self.answered < self.rows:
+            return
+        try:
+            whole = {name: np.concatenate([one[name] for one in self.pieces]) for name in piece}
+        except ValueError:
+            text = f"the outputs for parts of these {self.rows} rows differ in shape; send fewer rows in one request"
+            self.fail(InvalidInput(text))
+        else:
+            self.future.set_result(whole)
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """So many `rows` of one caller from its row `start` on, in a run."""
+
+    caller: Waiting
+    start: int
+    rows: int
+
+    @property
+    def inputs(self) -> Tensors:
+        """The caller's inputs, these rows of them."""
+        if self.rows == self.caller.rows:
+            return self.caller.inputs
+        return {name: array[self.start : self.start + self.rows] for name, array in self.caller.inputs.items()}
