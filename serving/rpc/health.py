@@ -28,6 +28,11 @@ class Health:
         self._ready: dict[str, set[int]] = {}
         self._updates: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the server under "" is SERVING."""
+        return self._scanned and not self._draining and (self._allow_empty or any(self._ready.values()))
+
     async def start(self) -> None:
         """Begin as NOT_SERVING; the library would begin as SERVING."""
         await self.servicer.set("", _NOT_SERVING)
@@ -58,7 +63,7 @@ class Health:
         self.servicer.end_watches()
 
     def _set_server(self) -> None:
-        self._set("", serving=self._scanned and (self._allow_empty or any(self._ready.values())))
+        self._set("", serving=self.is_serving)
 
     def _set(self, service: str, *, serving: bool) -> None:
         if self._draining:

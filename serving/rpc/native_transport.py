@@ -63,7 +63,9 @@ class NativeTransport:
 
     def listen(self, host: str, port: int) -> int:
         """See Transport."""
-        self._front = NativeGrpcFront(f"{host}:{port}", [], io_threads=IO_THREADS, call_details=True)
+        self._front = NativeGrpcFront(
+            f"{host}:{port}", [], io_threads=IO_THREADS, call_details=True, reuse_port=self._limits.reuse_port
+        )
         return self._front.bound_port
 
     async def start(self) -> None:

@@ -15,9 +15,10 @@ from serving.rpc.request_boundary import RequestBoundary
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one message, received or sent."""
+    """Of one message, received or sent; `reuse_port` lets other processes listen on the same port."""
 
     max_message_bytes: int
+    reuse_port: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,6 @@ def aio_options(limits: Limits) -> tuple[tuple[str, int], ...]:
     return (
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
-        # Else a second server on the same port would seem to work and take half of the connections.
-        ("grpc.so_reuseport", 0),
+        # Where it was not asked for, a second server would seem to work and take half of the connections.
+        ("grpc.so_reuseport", int(limits.reuse_port)),
     )
