@@ -11,6 +11,7 @@ from pathlib import Path
 
 from serving.client.client import Client
 from serving.client.evaluate import evaluate
+from serving.client.load.command import add_flags, load_test
 from serving.client.model_commands import health, labels, list_models, load_model, show_model, unload_model
 from serving.client.output import complain
 from serving.client.predict_command import predict
@@ -26,9 +27,12 @@ def main() -> None:
     """Run `signet`."""
     whole = parser()
     flags, rest = whole.parse_known_args()
+    # argparse takes FILEs right behind MODEL alone, and MODELs right behind load-test; they may follow flags too.
     if "files" in flags:
-        # argparse takes FILEs right behind MODEL alone; they may follow flags too.
         flags.files = [*flags.files, *(Path(one) for one in rest if not one.startswith("-"))]
+    if "models" in flags:
+        flags.models = [*flags.models, *(one for one in rest if not one.startswith("-"))]
+    if "files" in flags or "models" in flags:
         rest = [one for one in rest if one.startswith("-")]
     if rest:
         whole.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -81,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
 
     one = _add(commands, "evaluate", "send a package's test split, compare accuracy with its report", evaluate)
     one.add_argument("package", type=Path, metavar="PACKAGE_DIR", help="the folder that holds manifest.json")
+
+    add_flags(_add(commands, "load-test", "send calls at a stated rate, tell what became of them", load_test))
 
     _add_models(_add(commands, "models", "list the models, show one, load or unload versions", list_models))
     return whole
