@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test check protos constraints clean
+.PHONY: help demo serve train test bench-quick bench check protos constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS=
 test: .venv/.installed ## Run the unit and contract tests
 	$(BIN)/python -m pytest tests/unit/training
 	$(BIN)/python -m pytest --ignore=tests/unit/training
+
+bench-quick: .venv/.installed ## Measure calls a second against onnxruntime in a loop: 3 minutes, a table and build/bench.json
+	@$(BIN)/python -m tests.load.bench
+
+bench: .venv/.installed ## The same for longer, INT8 and memory by request size too: 15 minutes
+	@$(BIN)/python -m tests.load.bench --long
 
 check: .venv/.installed ## Format, lint, types, import contracts, protos, stub drift, the map in ARCHITECTURE.md
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
