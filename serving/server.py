@@ -89,7 +89,7 @@ class Server:
         transport = _transport(settings)
         boundary = RequestBoundary(self.metrics, settings.access_log)
         prediction = PredictionServicer(
-            self.repository, self.metrics, settings.max_request_rows, settings.max_image_pixels
+            self.repository, settings.max_request_rows, settings.max_image_pixels
         )
         models = ModelsServicer(self.repository, allow_control=settings.allow_control)
         transport.add(prediction_servicer.SERVICE, prediction.methods, boundary)

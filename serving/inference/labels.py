@@ -4,11 +4,24 @@ Owns the decision (argmax, or sigmoid with its threshold) and the order of the b
 lower class index, NaN last. Does not know where scores come from.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from serving.inference.session import RunEnd, Session
+from serving.inference.signature import Signature, Tensors
+
+DECISIONS = "signet decisions"
+"""The name under which a LabellingSession adds what it decided to a model's outputs."""
+
+DECISION = np.dtype(
+    [("class_index", "<i4"), ("best", "<i4"), ("score", "<f4"), ("best_score", "<f4"), ("probability", "<f4")]
+)
+"""What is decided for a row: the class and its score; the class with the best score, another one where a sigmoid's
+threshold is not 0.5, and that score; the probability of class 1 for a sigmoid, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +33,73 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """The labels of some rows.
-
-    `class_indices` [rows] int64, decided; `scores` [rows, classes] float32; `top` [rows, k] int64, best first;
-    `probability` [rows] float32 of class 1 for a sigmoid, else None.
-    """
-
-    class_indices: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    top: NDArray[np.int64]
-    probability: NDArray[np.float32] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Labeller:
-    """Decides labels for the output `output` of a model whose labels, by class index, are `labels`."""
+    """Decides labels for the output `output` of a model whose labels, by class index, are `labels`.
+
+    That output is [rows, classes] or for a sigmoid [rows, 1], floats.
+    """
 
     output: str
     labels: tuple[str, ...]
     decision: Decision
 
-    def label(self, output: NDArray[Any], top_k: int) -> Labelled:
-        """Label `output`, [rows, classes] or for a sigmoid [rows, 1], floats; at most `top_k` classes in `top`."""
+    def decide(self, output: NDArray[Any]) -> NDArray[np.void]:
+        """What is decided for each row, [rows] DECISION."""
+        values = output.astype(np.float32, copy=False)
+        decided = np.empty(len(values), DECISION)
+        if self.decision.kind == "sigmoid":
+            probability = values.reshape(len(values))
+            complement = 1 - probability
+            positive = probability >= self.decision.threshold
+            likely = probability > complement
+            decided["class_index"], decided["best"] = positive, likely
+            decided["score"] = np.where(positive, probability, complement)
+            decided["best_score"] = np.where(likely, probability, complement)
+            decided["probability"] = probability
+            return decided
+        best = values.argmax(axis=1)
+        score = np.take_along_axis(values, best[:, None], axis=1)[:, 0]
+        if np.isnan(score).any():
+            # argmax takes NaN for the highest.
+            best = top_k_classes(values, 1)[:, 0]
+            score = np.take_along_axis(values, best[:, None], axis=1)[:, 0]
+        decided["class_index"] = decided["best"] = best
+        decided["score"] = decided["best_score"] = score
+        decided["probability"] = 0
+        return decided
+
+    def scores(self, output: NDArray[Any]) -> NDArray[np.float32]:
+        """The scores of all classes, [rows, classes] float32; of a sigmoid 1 - p and p."""
         values = output.astype(np.float32, copy=False)
         if self.decision.kind == "sigmoid":
             probability = values.reshape(len(values))
-            scores = np.stack([1 - probability, probability], axis=1)
-            decided = (probability >= self.decision.threshold).astype(np.int64)
-            return Labelled(decided, scores, top_k_classes(scores, top_k), probability)
-        top = top_k_classes(values, top_k)
-        return Labelled(top[:, 0], values, top, None)
+            return np.stack([1 - probability, probability], axis=1)
+        return values
+
+
+class LabellingSession:
+    """Wraps a session and decides labels for all rows of a run at once, which costs little more than for one row.
+
+    `count` is told how many rows of each run got which label.
+    """
+
+    def __init__(self, session: Session, labeller: Labeller, count: Callable[[dict[str, int]], None]) -> None:
+        self._session = session
+        self._labeller = labeller
+        self._count = count
+
+    @property
+    def signature(self) -> Signature:
+        """That of the session."""
+        return self._session.signature
+
+    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+        """All outputs by name, and the decisions beside them as DECISIONS. Raises as the session does."""
+        outputs = self._session.run(inputs, end)
+        decided = outputs[DECISIONS] = self._labeller.decide(outputs[self._labeller.output])
+        rows = np.bincount(decided["class_index"])
+        self._count({self._labeller.labels[index]: int(rows[index]) for index in rows.nonzero()[0]})
+        return outputs
 
 
 def top_k_classes(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -68,7 +68,10 @@ class Signature:
 
     def input(self, name: str) -> TensorSpec | None:
         """The input of that name, or None."""
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        for spec in self.inputs:
+            if spec.name == name:
+                return spec
+        return None
 
     def rows(self, inputs: Tensors) -> int:
         """How many rows `inputs` holds: their common axis 0, or 1 where the model has no free axis 0."""

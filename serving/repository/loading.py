@@ -8,6 +8,7 @@ import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ import numpy as np
 from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, made_up_rows, unbatched_reason
 from serving.inference.batcher import Batcher
+from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.row_queue import RowQueue
-from serving.inference.session import OnnxSession, SessionError, SessionSettings
+from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import Metrics
 from serving.repository.golden import GoldenResult, check_golden, read_golden
@@ -76,7 +78,9 @@ class Loader:
             intra_op_threads=session.intra_op_threads,
             unbatched_reason=reason,
             load_seconds=seconds,
-            batcher=Batcher(session, queue, executor, self._metrics.queue(name, str(version))),
+            batcher=Batcher(
+                self._labelling(session, manifest, label_rows), queue, executor, self._metrics.queue(name, str(version))
+            ),
             executor=executor,
         )
 
@@ -99,6 +103,13 @@ class Loader:
         result = check_golden(session, manifest.golden, inputs, outputs)
         enough = all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         return session, manifest, result, {k: v[:PROOF_ROWS] for k, v in inputs.items()} if enough else None
+
+    def _labelling(self, session: Session, manifest: Manifest, labeller: Labeller | None) -> Session:
+        if labeller is None:
+            return session
+        return LabellingSession(
+            session, labeller, partial(self._metrics.count_predictions, manifest.model, str(manifest.version))
+        )
 
     def _warm_up(self, session: OnnxSession, rows: Tensors | None) -> str:
         """Run once at full size, so that no caller pays for the memory of the first large run.

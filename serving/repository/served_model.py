@@ -14,7 +14,7 @@ from serving.repository.golden import GoldenResult
 from serving.repository.manifest import Manifest
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
     """A version that was loaded and checked. `unbatched_reason` is "" if rows of several callers share runs."""
 

@@ -4,7 +4,7 @@ Owns the description of a method and of a call. Does not know what a method does
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,7 +15,6 @@ from serving.inference.signature import Tensors
 from serving.repository.served_model import ServedModel
 
 Request = TypeVar("Request", bound=Message)
-Answer = TypeVar("Answer", bound=Message)
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 """Leading or trailing metadata."""
@@ -33,12 +32,12 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Run(Generic[Answer]):
-    """A request that is ready to run: what goes to which model, and how its outputs become the answer."""
+class Run:
+    """A request that is ready to run: what goes to which model, and how its outputs become the bytes of the answer."""
 
     model: ServedModel
     inputs: Tensors
-    finish: Callable[[Tensors], Answer]
+    finish: Callable[[Tensors], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,15 @@ class Method(Generic[Request]):
 
     name: str
     request_type: type[Request]
-    answer: Callable[[Request, Call], Coroutine[Any, Any, Message]]
+    respond: Callable[[Request, Call], Awaitable[Message]]
+
+    async def answer(self, request: Request, call: Call) -> bytes:
+        """The bytes of the response."""
+        return (await self.respond(request, call)).SerializeToString()
 
 
 @dataclass(frozen=True, slots=True)
-class RunMethod(Generic[Request, Answer]):
+class RunMethod(Generic[Request]):
     """A unary method that is one run of a model, so that a transport can take many of its calls at once.
 
     `prepare` does all that comes before the run. `is_heavy` tells for which requests that is so much that another
@@ -60,11 +63,11 @@ class RunMethod(Generic[Request, Answer]):
 
     name: str
     request_type: type[Request]
-    prepare: Callable[[Request, Call], Run[Answer]]
+    prepare: Callable[[Request, Call], Run]
     is_heavy: Callable[[Request], bool]
 
-    async def answer(self, request: Request, call: Call) -> Answer:
-        """Prepare, run and finish."""
+    async def answer(self, request: Request, call: Call) -> bytes:
+        """Prepare, run and finish; the bytes of the response."""
         heavy = self.is_heavy(request)
         run = await asyncio.to_thread(self.prepare, request, call) if heavy else self.prepare(request, call)
         return run.finish(await run.model.predict(run.inputs, call.deadline))
@@ -72,15 +75,18 @@ class RunMethod(Generic[Request, Answer]):
 
 @dataclass(frozen=True, slots=True)
 class StreamMethod(Generic[Request]):
-    """A method that answers each message of a stream on its own; `failed` is the answer to one that fails."""
+    """A method that answers each message of a stream on its own; `failed` is the answer to one that fails.
+
+    Both give the bytes of a response.
+    """
 
     name: str
     request_type: type[Request]
-    answer: Callable[[Request, Call], Coroutine[Any, Any, Message]]
-    failed: Callable[[Request | None, int, str], Message]
+    answer: Callable[[Request, Call], Coroutine[Any, Any, bytes]]
+    failed: Callable[[Request | None, int, str], bytes]
 
 
-UnaryMethod = Method[Any] | RunMethod[Any, Any]
+UnaryMethod = Method[Any] | RunMethod[Any]
 
 
 class Reply(Protocol):

@@ -49,6 +49,7 @@ class NativeTransport:
         self._calls: dict[int, Submitted] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._drained = threading.Event()
         self._stopping = False
         self._socket_folder: str | None = None
 
@@ -93,6 +94,7 @@ class NativeTransport:
         await library
         if self._front is not None:
             await asyncio.to_thread(self._front.close)
+        self._drained.set()
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
 
@@ -102,14 +104,24 @@ class NativeTransport:
         return self._front
 
     def _receive(self, front: NativeGrpcFront, loop: asyncio.AbstractEventLoop) -> None:
-        """In a thread of its own: hand each batch of events to the event loop."""
+        """In a thread of its own: wait for calls while the event loop has none, and wake it when they come."""
         while (events := front.recv_batch_details(BATCH_EVENTS)) is not None:
+            self._drained.clear()
             try:
                 loop.call_soon_threadsafe(self._take, events)
             except RuntimeError:
                 # The loop was closed without a stop.
                 front.close()
                 return
+            self._drained.wait()
+
+    def _poll(self) -> None:
+        """Take what came meanwhile, without a change of threads; if that is nothing, let the thread wait again."""
+        events = self._listening().recv_batch_details(BATCH_EVENTS, 0)
+        if events:
+            self._take(events)
+        else:
+            self._drained.set()
 
     def _take(self, events: list[Event]) -> None:
         """Begin every call of a batch, then the runs of the models they ask for."""
@@ -125,6 +137,7 @@ class NativeTransport:
                 batchers[id(batcher)] = batcher
         for batcher in batchers.values():
             batcher.start()
+        asyncio.get_running_loop().call_soon(self._poll)
 
     def _begin(self, call_id: int, method_id: int, data: bytes, details: Any, now: float) -> "Batcher | None":  # noqa: ANN401
         reply = _FrontReply(self, call_id)

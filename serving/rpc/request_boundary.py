@@ -61,7 +61,7 @@ class RequestBoundary:
                 if outcome.error is None:
                     return outcome.answer
                 request = _parsed_or_none(method.request_type, data)
-                return method.failed(request, outcome.code.value[0], outcome.text).SerializeToString()
+                return method.failed(request, outcome.code.value[0], outcome.text)
 
             async for data in in_order(requests, answer, STREAM_WINDOW):
                 yield data
@@ -98,7 +98,7 @@ class RequestBoundary:
         outcome = Outcome(grpc.StatusCode.CANCELLED)
         try:
             request = parse(method.request_type, data)
-            outcome = Outcome(grpc.StatusCode.OK, (await method.answer(request, call)).SerializeToString())
+            outcome = Outcome(grpc.StatusCode.OK, await method.answer(request, call))
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
             outcome = self.failed(method.name, error)
         finally:

@@ -17,9 +17,7 @@ from serving.rpc.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from google.protobuf.message import Message
-
-    from serving.inference.row_queue import Waiting
+    from serving.inference.waiting import Waiting
     from serving.rpc.request_boundary import RequestBoundary
 
 
@@ -35,16 +33,16 @@ class Submitted:
         self._reply = reply
         self._started = time.perf_counter()
         self._done = False
-        self._run: Run[Any] | None = None
+        self._run: Run | None = None
         self._waiting: Waiting | None = None
-        self._task: asyncio.Task[Message] | None = None
+        self._task: asyncio.Task[bytes] | None = None
 
-    def queue(self, run: Run[Any]) -> None:
+    def queue(self, run: Run) -> None:
         """Queue the rows of `run`. Raises as `Batcher.submit` does."""
         self._run = run
         self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self)
 
-    def follow(self, answer: "Coroutine[Any, Any, Message]") -> None:
+    def follow(self, answer: "Coroutine[Any, Any, bytes]") -> None:
         """Answer with what `answer` returns or raises."""
         self._task = asyncio.create_task(answer)
         self._task.add_done_callback(self._followed)
@@ -63,7 +61,7 @@ class Submitted:
         if self._run is None:
             raise RuntimeError("outputs came for a call that asked for no run")
         try:
-            answer = self._run.finish(outputs).SerializeToString()
+            answer = self._run.finish(outputs)
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
             self.set_exception(error)
         else:
@@ -82,13 +80,13 @@ class Submitted:
             if self._run is not None and self._waiting is not None:
                 self._run.model.batcher.discard(self._waiting)
 
-    def _followed(self, task: "asyncio.Task[Message]") -> None:
+    def _followed(self, task: "asyncio.Task[bytes]") -> None:
         if task.cancelled():
             self._end(Outcome(grpc.StatusCode.CANCELLED))
         elif isinstance(error := task.exception(), Exception):
             self.set_exception(error)
         else:
-            self._end(Outcome(grpc.StatusCode.OK, task.result().SerializeToString()))
+            self._end(Outcome(grpc.StatusCode.OK, task.result()))
 
     def _end(self, outcome: Outcome) -> None:
         self._done = True
