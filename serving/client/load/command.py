@@ -32,6 +32,8 @@ def load_test(client: Client, flags: argparse.Namespace) -> int:
     ramp = steps(lowest, highest, flags.steps, flags.seconds)
     if flags.models and flags.mix:
         raise InvalidInput("load-test: MODELs and --mix came; one of them was expected")
+    if flags.html and not flags.html.absolute().parent.is_dir():
+        raise InvalidInput(f"--html {flags.html}: there is no folder {flags.html.parent}")
     weights = dict(flags.mix) or dict.fromkeys(flags.models or _ready_models(client), 1.0)
     mix = kinds(weights, flags.rows)
     random = np.random.default_rng(flags.seed)
