@@ -5,6 +5,8 @@ processes.
 """
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,7 +25,7 @@ from serving.rpc.health import Health
 from serving.rpc.models_servicer import ModelsServicer
 from serving.rpc.prediction_servicer import PredictionServicer
 from serving.rpc.request_boundary import RequestBoundary
-from serving.rpc.transport import AioTransport, Limits, Transport
+from serving.rpc.transport import Tls, Transport, TransportSettings, TransportUnavailable, build_transport
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,9 +90,7 @@ class Server:
         settings = self._settings
         transport = _transport(settings)
         boundary = RequestBoundary(self.metrics, settings.access_log)
-        prediction = PredictionServicer(
-            self.repository, settings.max_request_rows, settings.max_image_pixels
-        )
+        prediction = PredictionServicer(self.repository, settings.max_request_rows, settings.max_image_pixels)
         models = ModelsServicer(self.repository, allow_control=settings.allow_control)
         transport.add(prediction_servicer.SERVICE, prediction.methods, boundary)
         transport.add(models_servicer.SERVICE, models.methods, boundary)
@@ -124,14 +124,39 @@ class Server:
 
 
 def _transport(settings: Settings) -> Transport:
-    limits = Limits(settings.max_message_bytes)
-    if settings.transport == "aio":
-        return AioTransport(limits)
+    asked = TransportSettings(
+        settings.max_message_bytes, _tls(settings), settings.compression, settings.max_connection_age_seconds
+    )
     try:
-        from serving.rpc.native_transport import NativeTransport  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        raise StartError("transport: native needs pygrpc-native; install signet[native], or ask for aio") from error
-    return NativeTransport(limits)
+        return build_transport(settings.transport, asked)
+    except TransportUnavailable as error:
+        raise StartError(str(error)) from error
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    tls = Tls(
+        _pem("tls_certificate", settings.tls_certificate),
+        _pem("tls_key", settings.tls_key),
+        None if settings.tls_client_ca is None else _pem("tls_client_ca", settings.tls_client_ca),
+    )
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except ssl.SSLError as error:
+        text = f"tls_certificate: {settings.tls_certificate} and {settings.tls_key} are no certificate and its key"
+        raise StartError(f"{text} ({error.reason or error})") from error
+    return tls
+
+
+def _pem(name: str, path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StartError(f"{name}: {path} cannot be read ({error.strerror})") from error
+    if b"-----BEGIN " not in data:
+        raise StartError(f"{name}: {path} is no PEM file")
+    return data
 
 
 def _load_settings(settings: Settings) -> LoadSettings:

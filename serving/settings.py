@@ -29,13 +29,39 @@ class Settings(BaseSettings):
 
     models: Path = Field(Path("models"), description="The repository: a folder of <model>/<version>/ packages.")
     host: str = Field(
-        "127.0.0.1", description="The address to listen on; 0.0.0.0 is every one. There is no TLS: see README."
+        "127.0.0.1",
+        description="The address to listen on; 0.0.0.0 is every one. Without tls_certificate in plain text.",
     )
     port: Port = Field(8500, description="The gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(8501, description="The port of GET /metrics for Prometheus; 0 takes a free one.")
 
-    transport: Literal["aio", "native"] = Field(
-        "aio", description="What carries the calls; native is faster for small calls and needs signet[native]."
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes that share the port; each holds every model. README says when it pays."
+    )
+    worker_timeout_seconds: float = Field(
+        30.0, ge=1, description="With several workers: one that gives no sign of life for so long is replaced."
+    )
+    state: Path | None = Field(
+        None,
+        description="The folder of desired_state.json, which keeps what LoadModel and UnloadModel asked for; "
+        "by default the repository.",
+    )
+
+    transport: Literal["aio", "native", "auto"] = Field(
+        "aio",
+        description="What carries the calls; native is faster for small calls, needs signet[native] and has no TLS, "
+        "compression or connection age. auto takes native where it can.",
+    )
+    tls_certificate: Path | None = Field(None, description="PEM file of the server's certificate chain; needs a key.")
+    tls_key: Path | None = Field(None, description="PEM file of the key of that certificate.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of the authority whose certificates clients must show; without it they show none."
+    )
+    compression: Literal["none", "deflate", "gzip"] = Field("none", description="How answers are compressed.")
+    max_connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="After so long a client is asked to connect anew, so that balancers can move it; 0: never.",
     )
     providers: Literal["cpu", "cuda", "auto"] = Field(
         "cpu",
@@ -84,6 +110,14 @@ class Settings(BaseSettings):
     access_log: Literal["off", "errors", "all"] = Field(
         "errors", description="Requests to log; all costs a good part of the speed."
     )
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key: one came without the other")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca: it came without tls_certificate and tls_key")
+        return self
 
     @model_validator(mode="after")
     def _check_queue(self) -> Self:

@@ -20,7 +20,7 @@ from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
 from serving.rpc.methods import Call, Metadata, StreamMethod, UnaryMethod
 from serving.rpc.request_boundary import RequestBoundary
-from serving.rpc.transport import Limits, aio_options
+from serving.rpc.transport import TransportSettings, aio_options
 
 if TYPE_CHECKING:
     from serving.inference.batcher import Batcher
@@ -41,9 +41,9 @@ Event = tuple[int, int, int, bytes | None, Any, Any]
 class NativeTransport:
     """Unary methods on the front; the rest behind it."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.library_server = aio.server(options=aio_options(limits))
-        self._limits = limits
+    def __init__(self, settings: TransportSettings) -> None:
+        self.library_server = aio.server(options=aio_options(settings))
+        self._settings = settings
         self._methods: list[tuple[str, UnaryMethod, RequestBoundary]] = []
         self._front: NativeGrpcFront | None = None
         self._calls: dict[int, Submitted] = {}
@@ -65,7 +65,7 @@ class NativeTransport:
     def listen(self, host: str, port: int) -> int:
         """See Transport."""
         self._front = NativeGrpcFront(
-            f"{host}:{port}", [], io_threads=IO_THREADS, call_details=True, reuse_port=self._limits.reuse_port
+            f"{host}:{port}", [], io_threads=IO_THREADS, call_details=True, reuse_port=self._settings.reuse_port
         )
         return self._front.bound_port
 
@@ -144,8 +144,8 @@ class NativeTransport:
         if self._stopping:
             reply.fail(grpc.StatusCode.UNAVAILABLE, "the server is stopping", ())
             return None
-        if len(data) > self._limits.max_message_bytes:
-            text = f"Received message larger than max ({len(data)} vs. {self._limits.max_message_bytes})"
+        if len(data) > self._settings.max_message_bytes:
+            text = f"Received message larger than max ({len(data)} vs. {self._settings.max_message_bytes})"
             reply.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, text, ())
             return None
         remaining = details[2]
@@ -161,8 +161,8 @@ class NativeTransport:
     def answer(self, call_id: int, data: bytes) -> None:
         """Send an answer, and forget the call."""
         self._forget(call_id)
-        if len(data) > self._limits.max_message_bytes:
-            text = f"SERVER: Sent message larger than max ({len(data)} vs. {self._limits.max_message_bytes})"
+        if len(data) > self._settings.max_message_bytes:
+            text = f"SERVER: Sent message larger than max ({len(data)} vs. {self._settings.max_message_bytes})"
             self._listening().fail(call_id, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], text)
             return
         self._listening().respond(call_id, data)
