@@ -22,7 +22,7 @@ from serving.metrics import QueueMetrics
 Outcome = Tensors | Exception
 
 SLOWER_WEIGHT = 0.05
-"""A run that was faster is believed at once, a slower one by this much: what is left is what a row costs at the least."""
+"""A faster run is believed at once, a slower one by this much: what is known is what a row costs at the least."""
 
 
 class Batcher:
@@ -53,7 +53,7 @@ class Batcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
-        self._runs = 0
+        self._first_run_over = False
         self._row_seconds = 0.0
 
     @property
@@ -192,11 +192,12 @@ class Batcher:
 
     def _learn(self, row_seconds: float) -> None:
         """Believe a run; not the first one, which pays for what the others do not."""
-        self._runs += 1
         known = self._row_seconds
-        if self._runs == 2 or row_seconds < known:
+        if not self._first_run_over:
+            self._first_run_over = True
+        elif not known or row_seconds < known:
             self._row_seconds = row_seconds
-        elif self._runs > 2:
+        else:
             self._row_seconds = known + SLOWER_WEIGHT * (row_seconds - known)
 
 

@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import DeadlineExceeded, ModelNotReady, Overloaded
-from serving.inference.row_queue import LOW_TURN_RUNS, RowQueue
-from serving.inference.waiting import LOW, NORMAL, Share, Waiting
-
-NEVER = float("inf")
+from serving.inference.row_queue import RowQueue
+from tests.queue_callers import NEVER, caller_of, drained, numbers, run
 
 
 @pytest.fixture
@@ -21,30 +18,6 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
-
-
-def caller_of(loop: asyncio.AbstractEventLoop, rows: int, first: int = 0, width: int = 1, deadline: float = NEVER):
-    """A caller of rows numbered from `first`."""
-    x = np.repeat(np.arange(first, first + rows)[:, None], width, axis=1)
-    return Waiting({"x": x}, rows, (width,), deadline, 0.0, loop.create_future())
-
-
-def drained(queue: RowQueue, now: float = 0.0) -> list[list[Share]]:
-    """Every run that the queue still gives."""
-    runs = []
-    while shares := queue.take(now):
-        runs.append(shares)
-    return runs
-
-
-def numbers(shares: list[Share]) -> list[int]:
-    return [int(row) for share in shares for row in share.inputs["x"][:, 0]]
-
-
-def run(shares: list[Share]) -> None:
-    """Answer each share by its own numbers."""
-    for share in shares:
-        share.caller.deliver({"y": share.inputs["x"] * 10}, share.rows)
 
 
 callers = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 2)), max_size=12)
