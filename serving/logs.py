@@ -10,13 +10,23 @@ from typing import Literal
 import structlog
 
 
-def configure_logs(log_format: Literal["console", "json"], level: str) -> None:
-    """Send every log line of the process to stderr in one format, from `level` on."""
+def configure_logs(log_format: Literal["console", "json"], level: str, worker: int | None = None) -> None:
+    """Send every log line of the process to stderr in one format, from `level` on; `worker` is told in each."""
+
+    def tell_worker(
+        logger: structlog.typing.WrappedLogger,  # noqa: ARG001 - structlog's signature
+        name: str,  # noqa: ARG001
+        event: structlog.typing.EventDict,
+    ) -> structlog.typing.EventDict:
+        event.setdefault("worker", worker)
+        return event
+
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        tell_worker,
         _without_none,
     ]
     last: structlog.typing.Processor = (

@@ -9,6 +9,7 @@ never becomes one); `method`, `code` and `reason` come from fixed sets.
 
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
@@ -21,6 +22,8 @@ ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 LOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 MODEL_STATES = ("LOADING", "READY", "UNLOADING", "FAILED")
+
+AnyMetric = TypeVar("AnyMetric", Histogram, Counter, Gauge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self._of_versions: list[Histogram | Counter | Gauge] = []
         model = ("model", "version")
         self._request_seconds = self._histogram(
             "signet_request_seconds",
@@ -96,21 +100,28 @@ class Metrics:
         build.info({"version": distribution_version("signet")})
         self._request_children: dict[tuple[str, str, str, str], Histogram] = {}
         self._prediction_children: dict[tuple[str, str], dict[str, Counter]] = {}
+        self._gone: set[tuple[str, str]] = set()
 
     def observe_request(self, model: str, version: str, method: str, code: str, seconds: float) -> None:
         """Count one finished request."""
         key = (model, version, method, code)
         child = self._request_children.get(key)
         if child is None:
+            if (model, version) in self._gone:
+                return
             child = self._request_children[key] = self._request_seconds.labels(*key)
         child.observe(seconds)
 
     def count_refusal(self, model: str, version: str, reason: str) -> None:
         """Count a request that was refused."""
+        if (model, version) in self._gone:
+            return
         self._refusals.labels(model, version, reason).inc()
 
     def count_predictions(self, model: str, version: str, rows_by_label: dict[str, int]) -> None:
         """Count answered rows by their label."""
+        if (model, version) in self._gone:
+            return
         children = self._prediction_children.setdefault((model, version), {})
         for label, rows in rows_by_label.items():
             child = children.get(label)
@@ -130,15 +141,19 @@ class Metrics:
         )
 
     def set_state(self, model: str, version: str, state: str) -> None:
-        """Show the state of a version; GONE removes its gauges."""
-        for name in MODEL_STATES:
-            if state == "GONE":
-                self._model_state.remove(model, version, name)
-            else:
-                self._model_state.labels(model, version, name).set(name == state)
+        """Show the state of a version; GONE removes every series of it, and what its last requests still count."""
+        key = (model, version)
         if state == "GONE":
-            for gauge in (self._model_provider, self._intra_op_threads, self._queue_rows):
-                gauge.remove_by_labels({"model": model, "version": version})
+            self._gone.add(key)
+            self._prediction_children.pop(key, None)
+            for child in [child for child in self._request_children if child[:2] == key]:
+                del self._request_children[child]
+            for metric in self._of_versions:
+                metric.remove_by_labels({"model": model, "version": version})
+            return
+        self._gone.discard(key)
+        for name in MODEL_STATES:
+            self._model_state.labels(model, version, name).set(name == state)
 
     def observe_load(self, model: str, version: str, seconds: float, provider: str, intra_op_threads: int) -> None:
         """Show how a version was loaded."""
@@ -147,10 +162,28 @@ class Metrics:
         self._intra_op_threads.labels(model, version).set(intra_op_threads)
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+        return self._noted(Histogram(name, text, labels, buckets=buckets, registry=self.registry), labels)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+        return self._noted(Counter(name, text, labels, registry=self.registry), labels)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+        return self._noted(Gauge(name, text, labels, registry=self.registry), labels)
+
+    def _noted(self, metric: AnyMetric, labels: tuple[str, ...]) -> AnyMetric:
+        if "version" in labels:
+            self._of_versions.append(metric)
+        return metric
+
+
+class SupervisorMetrics:
+    """The metrics of the process that watches over several workers, on a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.restarts = Counter(
+            "signet_worker_restarts", "Workers started again after one ended or fell silent.", registry=self.registry
+        )
+        self.workers = Gauge("signet_workers", "Workers that are ready.", registry=self.registry)

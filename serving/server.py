@@ -5,19 +5,21 @@ processes.
 """
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
 from serving.inference.cores import available_cores
 from serving.inference.providers import ProviderSettings
 from serving.inference.session import SessionSettings, check_provider
 from serving.metrics import Metrics
+from serving.metrics_endpoint import MetricsEndpoint
+from serving.repository.desired_state import StateBroken, StateFile
+from serving.repository.following import StateFollower, Team
 from serving.repository.loading import Loader, LoadSettings
 from serving.repository.repository import ModelRepository, ModelState, VersionStatus
 from serving.rpc import health, models_servicer, prediction_servicer
@@ -28,10 +30,6 @@ from serving.rpc.request_boundary import RequestBoundary
 from serving.rpc.transport import Tls, Transport, TransportSettings, TransportUnavailable, build_transport
 from serving.settings import Settings
 
-if TYPE_CHECKING:
-    import threading
-    from wsgiref.simple_server import WSGIServer
-
 _log = structlog.get_logger("signet")
 
 
@@ -40,17 +38,27 @@ class StartError(Exception):
 
 
 class Server:
-    """A server of one repository. `start`, then `stop`; `port` and `metrics_port` are those really taken."""
+    """A server of one repository. `start`, then `stop`; `port` and `metrics_port` are those really taken.
 
-    def __init__(self, settings: Settings) -> None:
+    One of a `team` shares its port with the others, and leaves the metrics port to the supervisor.
+    """
+
+    def __init__(self, settings: Settings, team: Team | None = None) -> None:
         self._settings = settings
+        self._team = team
         self.metrics = Metrics()
         self.health = Health(allow_empty=settings.allow_empty)
+        self._follower = StateFollower(StateFile(settings.state or settings.models), team)
         self.repository = ModelRepository(
-            settings.models, Loader(_load_settings(settings), self.metrics), self._on_change, settings.drain_seconds
+            settings.models,
+            Loader(_load_settings(settings), self.metrics),
+            self._on_change,
+            settings.drain_seconds,
+            self._follower,
         )
+        self._following: asyncio.Task[None] | None = None
         self._transport: Transport | None = None
-        self._metrics_server: tuple[WSGIServer, threading.Thread] | None = None
+        self._endpoint: MetricsEndpoint | None = None
         self.port = settings.port
         self.metrics_port = settings.metrics_port
 
@@ -61,15 +69,20 @@ class Server:
         """
         settings = self._settings
         check_provider(_provider_settings(settings))
-        if not settings.models.is_dir():
-            raise StartError(f"models: {settings.models} is no folder")
+        _check_folders(settings)
         await self.health.start()
-        self._start_metrics()
-        self._transport = self._build_transport()
-        await self._transport.start()
-        await self.repository.scan()
+        if self._team is None:
+            self._start_metrics()
+            await self._listen()
+            await self._scan()
+        else:
+            # Callers would come at once, since others serve on this port.
+            await self._scan()
+            await self._listen()
         self.health.end_of_scan()
-        _log.info("serving", host=settings.host, port=self.port, metrics_port=self.metrics_port)
+        self._following = asyncio.create_task(self._follower.follow(self.repository.follow))
+        if self._team is None:
+            _log.info("serving", host=settings.host, port=self.port, metrics_port=self.metrics_port)
 
     async def stop(self) -> None:
         """Say NOT_SERVING, keep answering for the lame-duck time, refuse new calls, finish those in flight, unload."""
@@ -79,16 +92,29 @@ class Server:
         self.health.end_watches()
         if self._transport is not None:
             await self._transport.stop(settings.drain_seconds)
+        if self._following is not None:
+            self._following.cancel()
         await self.repository.close()
-        if self._metrics_server is not None:
-            server, thread = self._metrics_server
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
-            thread.join()
+        if self._endpoint is not None:
+            await asyncio.to_thread(self._endpoint.close)
+
+    async def _scan(self) -> None:
+        try:
+            wanted = self._follower.begin()
+        except (StateBroken, OSError) as error:
+            raise StartError(f"state: {error}") from error
+        await self.repository.scan(wanted)
+        # What was asked for meanwhile: first be among those who are waited for, then look again.
+        self._follower.tell_applied()
+        await self._follower.catch_up(self.repository.follow)
+
+    async def _listen(self) -> None:
+        self._transport = self._build_transport()
+        await self._transport.start()
 
     def _build_transport(self) -> Transport:
         settings = self._settings
-        transport = _transport(settings)
+        transport = _transport(settings, reuse_port=self._team is not None)
         boundary = RequestBoundary(self.metrics, settings.access_log)
         prediction = PredictionServicer(self.repository, settings.max_request_rows, settings.max_image_pixels)
         models = ModelsServicer(self.repository, allow_control=settings.allow_control)
@@ -106,15 +132,13 @@ class Server:
 
     def _start_metrics(self) -> None:
         settings = self._settings
+        self._endpoint = MetricsEndpoint(self.metrics.registry, lambda: self.health.is_serving)
         try:
-            self._metrics_server = start_http_server(
-                settings.metrics_port, addr=settings.host, registry=self.metrics.registry
-            )
+            self.metrics_port = self._endpoint.start(settings.host, settings.metrics_port)
         except OSError as error:
             raise StartError(
                 f"metrics_port: {settings.host}:{settings.metrics_port} cannot be listened on ({error.strerror})"
             ) from error
-        self.metrics_port = self._metrics_server[0].server_port
 
     def _on_change(self, status: VersionStatus) -> None:
         self.health.update(status)
@@ -123,9 +147,22 @@ class Server:
         log("model", model=status.name, version=status.version, state=str(status.state), reason=status.reason or None)
 
 
-def _transport(settings: Settings) -> Transport:
+def _check_folders(settings: Settings) -> None:
+    state = settings.state or settings.models
+    for name, folder in (("models", settings.models), ("state", state)):
+        if not folder.is_dir():
+            raise StartError(f"{name}: {folder} is no folder")
+    if settings.allow_control and not os.access(state, os.W_OK):
+        raise StartError(f"state: {state} cannot be written to, but allow_control keeps there what was asked for")
+
+
+def _transport(settings: Settings, *, reuse_port: bool) -> Transport:
     asked = TransportSettings(
-        settings.max_message_bytes, _tls(settings), settings.compression, settings.max_connection_age_seconds
+        settings.max_message_bytes,
+        _tls(settings),
+        settings.compression,
+        settings.max_connection_age_seconds,
+        reuse_port,
     )
     try:
         return build_transport(settings.transport, asked)
@@ -160,7 +197,8 @@ def _pem(name: str, path: Path) -> bytes:
 
 
 def _load_settings(settings: Settings) -> LoadSettings:
-    session = SessionSettings(settings.intra_op_threads or available_cores(), _provider_settings(settings))
+    threads = settings.intra_op_threads or max(1, available_cores() // settings.workers)
+    session = SessionSettings(threads, _provider_settings(settings))
     return LoadSettings(session, settings.max_batch_rows, settings.queue_rows)
 
 

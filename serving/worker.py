@@ -1,0 +1,81 @@
+"""One server in this process, alone or as one of several workers: run it until it is asked to stop.
+
+Owns signals and the loop. Does not know other processes, but for the channel to the supervisor.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from serving.inference.providers import ProviderUnavailable
+from serving.logs import configure_logs
+from serving.server import Server, StartError
+from serving.settings import Settings
+from serving.worker_channel import WorkerChannel, open_channel
+
+if sys.platform == "win32":
+    run = asyncio.run
+else:
+    from uvloop import run
+
+
+def serve_alone(settings: Settings) -> str | None:
+    """Serve until SIGTERM or SIGINT; why the server could not start, or None."""
+    try:
+        run(_serve(settings))
+    except (StartError, ProviderUnavailable) as error:
+        return str(error)
+    return None
+
+
+def main() -> None:
+    """Serve as a worker; the first argument is the descriptor of the channel to the supervisor."""
+    sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
+
+
+async def _serve(settings: Settings) -> None:
+    await _until_stopped(Server(settings), _stop_signals())
+
+
+async def _work(end: socket.socket) -> int:
+    stopping = _stop_signals()
+    channel = WorkerChannel(*await open_channel(end))
+    first = await channel.begin()
+    settings = Settings(**first["settings"])
+    configure_logs(settings.log_format, settings.log_level, first["worker"])
+    server = Server(settings, channel)
+    # A worker without a supervisor would hold the port with nobody to stop it.
+    channel.start(server.metrics.registry, lambda: server.health.is_serving, on_gone=stopping.set)
+    try:
+        await _until_stopped(server, stopping, on_start=channel.tell_ready)
+    except (StartError, ProviderUnavailable) as error:
+        channel.tell_cannot_start(str(error))
+        return 1
+    finally:
+        await channel.close()
+    return 0
+
+
+def _stop_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Callable[[], None] | None = None) -> None:
+    starting = asyncio.create_task(server.start())
+    asked_to_stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            if on_start is not None:
+                on_start()
+            await asked_to_stop
+    finally:
+        starting.cancel()
+        await server.stop()
