@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         1, ge=1, le=256, description="Processes that share the port; each holds every model. README says when it pays."
     )
     worker_timeout_seconds: float = Field(
-        30.0, ge=1, description="With several workers: one that gives no sign of life for so long is replaced."
+        30.0, ge=1, description="With several workers: seconds without a sign of life after which one is replaced."
     )
     state: Path | None = Field(
         None,
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         description="CUDA: refuse models of which a node would run on the CPU; shape operators normally do.",
     )
     intra_op_threads: int = Field(
-        0, ge=0, description="Threads of one run; 0 is one for each core that affinity and cgroup allow."
+        0, ge=0, description="Threads of one run; 0 is one for each core that affinity and cgroup allow, shared out among the workers."
     )
 
     max_batch_rows: int = Field(64, ge=1, description="Rows in one onnxruntime run; larger requests are split.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.metrics import Metrics
+from serving.metrics import Metrics, SupervisorMetrics
 from serving.settings_table import settings_table
 from tests import tiny_models as tiny
 from tests.running_server import running_server
@@ -33,7 +33,7 @@ def test_each_file_that_is_linked_is_there(path):
 def test_each_metric_that_is_named_is_one_of_the_servers_and_none_is_left_out():
     named = set(re.findall(r"`(signet_\w+)`", README))
     suffixes = {"counter": "_total", "info": "_info"}
-    families = Metrics().registry.collect()
+    families = (*Metrics().registry.collect(), *SupervisorMetrics().registry.collect())
     exposed = {family.name + suffixes.get(family.type, "") for family in families}
     assert named == {name for name in exposed if name.startswith("signet_")}
 
