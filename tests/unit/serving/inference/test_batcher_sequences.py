@@ -1,8 +1,6 @@
 """Whatever callers do and however runs end: every caller of a batcher has one outcome, and it is its own."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
@@ -18,42 +16,12 @@ from serving.inference.session import OnnxSession, SessionSettings
 from serving.inference.waiting import LOW, NORMAL
 from serving.metrics import Metrics
 from tests import tiny_models as tiny
+from tests.step_executor import StepExecutor
 
 TABLE = 1000
 BAD = TABLE
 MAX_BATCH_ROWS = 4
 MAX_ROWS = 30
-
-
-class StepExecutor(Executor):
-    """Does what was submitted when the test says so, or loses it, as a thread that dies would."""
-
-    def __init__(self) -> None:
-        self._work: list[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
-        self.dead = False
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **_kwargs: Any) -> "Future[Any]":
-        if self.dead:
-            raise RuntimeError("cannot schedule new futures after shutdown")
-        future: Future[Any] = Future()
-        self._work.append((future, fn, args))
-        return future
-
-    def step(self) -> None:
-        for future, fn, args in self._taken():
-            future.set_result(fn(*args))
-
-    def crash(self) -> None:
-        for future, _, _ in self._taken():
-            future.set_exception(MemoryError("no memory for a run"))
-
-    def lose(self) -> None:
-        for future, _, _ in self._taken():
-            future.cancel()
-
-    def _taken(self) -> list[tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]]:
-        work, self._work = self._work, []
-        return work
 
 
 @pytest.fixture(scope="module")
