@@ -80,10 +80,16 @@ class Settings(BaseSettings):
         description="CUDA: refuse models of which a node would run on the CPU; shape operators normally do.",
     )
     intra_op_threads: int = Field(
-        0, ge=0, description="Threads of one run; 0 is one for each core that affinity and cgroup allow, shared out among the workers."
+        0,
+        ge=0,
+        description="Threads of one run; 0 is one for each core that affinity and cgroup allow, shared out among the workers.",
     )
 
     max_batch_rows: int = Field(64, ge=1, description="Rows in one onnxruntime run; larger requests are split.")
+    deterministic: CliImplicitFlag[bool] = Field(
+        default=False,
+        description="Run each row alone, on one thread: an answer has the same bits whatever runs beside it.",
+    )
     queue_rows: int = Field(
         16384, ge=1, description="Rows that may wait for each model; more are refused with RESOURCE_EXHAUSTED."
     )

@@ -61,4 +61,8 @@ def _made_up(spec: TensorSpec) -> np.ndarray:
     values = np.random.default_rng(0).random(shape)
     if spec.datatype == "BYTES":
         return np.full(shape, "a", dtype=np.object_)
-    return values.astype(spec.dtype) if spec.dtype.kind == "f" else (values * 2).astype(np.uint8).astype(spec.dtype)
+    if spec.dtype.kind != "f":
+        return (values * 2).astype(np.uint8).astype(spec.dtype)
+    # Rows of other sizes, so that a scale taken from all rows of a run (dynamic quantization) shows in each of them.
+    sizes = np.ldexp(1.0, -np.arange(PROOF_ROWS)).reshape(-1, *[1] * (len(shape) - 1))
+    return (values * sizes).astype(spec.dtype)

@@ -69,10 +69,14 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """How sessions are made. `intra_op_threads` is what one run may use."""
+    """How sessions are made. `intra_op_threads` is what one run may use.
+
+    `deterministic`: kernels whose result depends on the order in which threads end are not used.
+    """
 
     intra_op_threads: int
     provider: ProviderSettings = field(default_factory=ProviderSettings)
+    deterministic: bool = False
 
 
 def check_provider(settings: ProviderSettings) -> str:
@@ -129,6 +133,7 @@ def _session_options(settings: SessionSettings, provider: str) -> ort.SessionOpt
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
+    options.use_deterministic_compute = settings.deterministic
     options.log_severity_level = 3
     for key, value in providers.session_config(settings.provider, provider).items():
         options.add_session_config_entry(key, value)

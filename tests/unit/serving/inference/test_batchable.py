@@ -37,6 +37,22 @@ def running_sum_model() -> bytes:
     )
 
 
+def dynamically_quantized_model() -> bytes:
+    """`x` [rows, 300] → `y` [rows, 1], by integers whose scale is taken from all rows of a run."""
+    weights = np.random.default_rng(1).integers(-99, 99, (300, 1)).astype(np.int8)
+    return tiny.model_bytes(
+        [
+            helper.make_node("DynamicQuantizeLinear", ["x"], ["quantized", "scale", "zero"]),
+            helper.make_node("MatMulInteger", ["quantized", "weights", "zero"], ["sum"]),
+            helper.make_node("Cast", ["sum"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["float", "scale"], ["y"]),
+        ],
+        [tiny.value("x", [None, 300])],
+        [tiny.value("y", [None, 1])],
+        {"weights": weights},
+    )
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -57,6 +73,11 @@ def test_a_model_of_independent_rows_is_batched(model):
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
+        pytest.param(
+            dynamically_quantized_model(),
+            "output y of a row depends on the rows beside it",
+            id="a scale taken from all rows",
+        ),
         pytest.param(tiny.fixed_batch_model(1), "axis 0 of x FP32 [1, 2] is not free", id="a fixed batch"),
         pytest.param(tiny.identity_model(shape=()), "axis 0 of x FP32 [] is not free", id="no batch axis"),
         pytest.param(
