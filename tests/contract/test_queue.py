@@ -1,0 +1,84 @@
+"""The queue's promises to callers: who is refused at the door, who leaves without a run, which runs end early."""
+
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from protos.signet.v1.models_pb2 import ListModelsRequest
+from protos.signet.v1.prediction_pb2 import PredictRequest
+from tests import tiny_models as tiny
+from tests.contract.conftest import connect
+from tests.contract.requests import raw_tensor
+from tests.running_server import running_server
+
+WAITING_ROWS = 600
+"""Of `slow`: many seconds of work."""
+
+RUN_ROWS = 32
+"""Of `slow`: a second of work, more or less."""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A server whose model `slow` takes long for a row, and takes 4 rows a run."""
+    tiny.put_bare(tmp_path, "slow", tiny.slow_model())
+    with running_server(tmp_path, max_batch_rows=4, queue_rows=1000, max_request_rows=1000) as server:
+        connection = connect(server)
+        yield connection
+        connection.channel.close()
+
+
+def ask(slow, rows: int, timeout: float) -> Any:
+    request = PredictRequest(model="slow", tensors=[raw_tensor("x", np.ones((rows, 2), np.float32))])
+    return slow.prediction.Predict.future(request, timeout=timeout)
+
+
+def figure(slow, name: str) -> float:
+    return slow.server.metrics.registry.get_sample_value(name, {"model": "slow", "version": "1"}) or 0.0
+
+
+def wait_for_rows(slow, name: str, least: float) -> None:
+    """Call the server until its figure is there."""
+    for _ in range(10_000):
+        if figure(slow, name) >= least:
+            return
+        slow.models.ListModels(ListModelsRequest(), timeout=60)
+    raise AssertionError(f"{name} never came to {least}")
+
+
+def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once_with_when_it_could_be(slow):
+    for _ in range(3):
+        ask(slow, 4, 60).result()
+    crowd = ask(slow, WAITING_ROWS, 120)
+    wait_for_rows(slow, "signet_queue_rows", 1)
+    late = ask(slow, 1, 2)
+    assert late.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "rows are waiting, which takes at least" in late.details()
+    retry = error_details_pb2.RetryInfo()
+    details = dict(late.trailing_metadata())["grpc-status-details-bin"]
+    assert status_pb2.Status.FromString(details).details[0].Unpack(retry)
+    assert retry.retry_delay.ToMilliseconds() > 1
+    crowd.cancel()
+
+
+def test_the_rest_of_a_request_whose_caller_left_is_not_run(slow):
+    crowd = ask(slow, WAITING_ROWS, 120)
+    wait_for_rows(slow, "signet_queue_rows", 1)
+    crowd.cancel()
+    assert ask(slow, 1, 60).result().outputs
+    assert figure(slow, "signet_rows_total") < WAITING_ROWS
+
+
+def test_a_run_that_nobody_waits_for_ends_before_its_time(tmp_path):
+    tiny.put_bare(tmp_path, "slow", tiny.slow_model())
+    with running_server(tmp_path, max_batch_rows=RUN_ROWS) as server:
+        connection = connect(server)
+        leaving = ask(connection, RUN_ROWS, 120)
+        wait_for_rows(connection, "signet_queue_seconds_count", 1)
+        leaving.cancel()
+        assert ask(connection, 1, 60).result().outputs
+        assert figure(connection, "signet_rows_total") == 1
+        connection.channel.close()
