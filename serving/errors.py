@@ -9,6 +9,7 @@
     ├── Overloaded            the queue is full; `retry_after_seconds` says when to come back
     ├── DeadlineExceeded      the caller's time was over before its rows were answered
     ├── PermissionDenied      the server was not started to allow this
+    ├── NotOffered            a method of a protocol that is spoken here without it; the text says what to use instead
     └── InternalError         our fault; the reason is in the server's log alone
 
 Owns the tree and its texts' contract: a text names the model, the field, what came and what was expected, and nothing
@@ -55,6 +56,10 @@ class DeadlineExceeded(ServingError):
 
 class PermissionDenied(ServingError):
     """The server was not started to allow this."""
+
+
+class NotOffered(ServingError):
+    """A method of a protocol that is spoken here without it; the text says what to use instead."""
 
 
 class InternalError(ServingError):
