@@ -40,6 +40,7 @@ def test_the_errors_tell_apart_what_a_caller_can_do():
         "Overloaded": "RESOURCE_EXHAUSTED",
         "DeadlineExceeded": "DEADLINE_EXCEEDED",
         "PermissionDenied": "PERMISSION_DENIED",
+        "NotOffered": "UNIMPLEMENTED",
         "InternalError": "INTERNAL",
     }
 
