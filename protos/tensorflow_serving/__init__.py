@@ -1,0 +1,1 @@
+"""The messages of TensorFlow Serving's protocol that are answered here, and generated code beside them."""
