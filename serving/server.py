@@ -24,6 +24,7 @@ from serving.repository.loading import Loader, LoadSettings
 from serving.repository.repository import ModelRepository, ModelState, VersionStatus
 from serving.rpc import health, models_servicer, prediction_servicer
 from serving.rpc.health import Health
+from serving.rpc.methods import Methods
 from serving.rpc.models_servicer import ModelsServicer
 from serving.rpc.prediction_servicer import PredictionServicer
 from serving.rpc.request_boundary import RequestBoundary
@@ -116,19 +117,28 @@ class Server:
         settings = self._settings
         transport = _transport(settings, reuse_port=self._team is not None)
         boundary = RequestBoundary(self.metrics, settings.access_log)
-        prediction = PredictionServicer(self.repository, settings.max_request_rows, settings.max_image_pixels)
-        models = ModelsServicer(self.repository, allow_control=settings.allow_control)
-        transport.add(prediction_servicer.SERVICE, prediction.methods, boundary)
-        transport.add(models_servicer.SERVICE, models.methods, boundary)
+        services = self._services()
+        for service, methods in services.items():
+            transport.add(service, methods, boundary)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, transport.library_server)
         if settings.reflection:
-            services = (prediction_servicer.SERVICE, models_servicer.SERVICE, health.SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(services, transport.library_server)
+            names = (*services, health.SERVICE, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, transport.library_server)
         try:
             self.port = transport.listen(settings.host, settings.port)
         except (RuntimeError, OSError) as error:
             raise StartError(f"port: {settings.host}:{settings.port} cannot be listened on; is it taken?") from error
         return transport
+
+    def _services(self) -> dict[str, Methods]:
+        """What is served, by the name of its service; a new protocol adds itself here."""
+        settings = self._settings
+        return {
+            prediction_servicer.SERVICE: PredictionServicer(
+                self.repository, settings.max_request_rows, settings.max_image_pixels
+            ).methods,
+            models_servicer.SERVICE: ModelsServicer(self.repository, allow_control=settings.allow_control).methods,
+        }
 
     def _start_metrics(self) -> None:
         settings = self._settings
@@ -197,9 +207,14 @@ def _pem(name: str, path: Path) -> bytes:
 
 
 def _load_settings(settings: Settings) -> LoadSettings:
-    threads = settings.intra_op_threads or max(1, available_cores() // settings.workers)
-    session = SessionSettings(threads, _provider_settings(settings))
-    return LoadSettings(session, settings.max_batch_rows, settings.queue_rows)
+    deterministic = settings.deterministic
+    threads = 1 if deterministic else max(1, available_cores() // settings.workers)
+    return LoadSettings(
+        SessionSettings(settings.intra_op_threads or threads, _provider_settings(settings), deterministic),
+        1 if deterministic else settings.max_batch_rows,
+        settings.queue_rows,
+        measure_threads=not (settings.intra_op_threads or deterministic),
+    )
 
 
 def _provider_settings(settings: Settings) -> ProviderSettings:

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     intra_op_threads: int = Field(
         0,
         ge=0,
-        description="Threads of one run; 0 is one for each core that affinity and cgroup allow, shared out among the workers.",
+        description="Threads of one run; 0 measures each model: 1 if runs are short, else the worker's share of cores.",
     )
 
     max_batch_rows: int = Field(64, ge=1, description="Rows in one onnxruntime run; larger requests are split.")

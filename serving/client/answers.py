@@ -131,6 +131,20 @@ class GoldenResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPlan:
+    """How the server runs a version, by what it measured at load; None where the model failed on the rows at hand.
+
+    A full run has `max_batch_rows`. `inline`: the event loop makes the runs, since they are so short.
+    """
+
+    max_batch_rows: int
+    full_run_intra_op_threads: int
+    inline: bool
+    one_row_seconds: float | None
+    full_run_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelDetails:
     """All about one version; of one that is not READY, `status` alone is filled.
 
@@ -147,6 +161,7 @@ class ModelDetails:
     metrics: dict[str, float]
     provider: str
     intra_op_threads: int
+    runs: RunPlan | None
     golden: GoldenResult | None
     batched: bool
     unbatched_reason: str

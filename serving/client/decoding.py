@@ -42,6 +42,7 @@ def details(message: models_pb2.GetModelResponse) -> answers.ModelDetails:
         metrics=dict(message.metrics),
         provider=message.provider,
         intra_op_threads=message.intra_op_threads,
+        runs=_runs(message.runs) if message.HasField("runs") else None,
         golden=_golden(message.golden) if message.HasField("golden") else None,
         batched=message.batched,
         unbatched_reason=message.unbatched_reason,
@@ -61,6 +62,16 @@ def _row(message: prediction_pb2.RowPrediction) -> answers.RowPrediction:
         scores=tuple(message.scores),
         probability=message.probability if message.HasField("probability") else None,
         threshold=message.threshold if message.HasField("threshold") else None,
+    )
+
+
+def _runs(message: models_pb2.RunPlan) -> answers.RunPlan:
+    return answers.RunPlan(
+        max_batch_rows=message.max_batch_rows,
+        full_run_intra_op_threads=message.full_run_intra_op_threads,
+        inline=message.inline,
+        one_row_seconds=message.one_row_seconds if message.HasField("one_row_seconds") else None,
+        full_run_seconds=message.full_run_seconds if message.HasField("full_run_seconds") else None,
     )
 
 

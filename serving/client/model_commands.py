@@ -102,9 +102,27 @@ def _facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
 def _service_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
     """How the server runs it."""
     if details.provider:
-        yield "runs on", f"{details.provider}, {details.intra_op_threads} threads"
+        yield "runs on", f"{details.provider}, {_threads(details)}"
+        yield from _run_facts(details)
         yield "batched", f"no: {details.unbatched_reason}" if details.unbatched_reason else "yes"
         yield "load time", f"{details.load_seconds:.3f} s"
     if details.golden is not None:
         golden = details.golden
         yield "golden", f"{golden.rows} rows within {golden.max_abs_difference:.2g}, {golden.tolerance:g} allowed"
+
+
+def _threads(details: ModelDetails) -> str:
+    few = details.intra_op_threads
+    full = details.runs.full_run_intra_op_threads if details.runs else few
+    return f"{few} thread{'s' if few > 1 else ''}{f', {full} for full runs' if full != few else ''}"
+
+
+def _run_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
+    """What one run takes."""
+    runs = details.runs
+    if runs is None:
+        return
+    for rows, seconds in ((1, runs.one_row_seconds), (runs.max_batch_rows, runs.full_run_seconds)):
+        if seconds is not None:
+            yield "run time", f"{seconds * 1e3:.3g} ms for {rows} row{'s' if rows > 1 else ''}"
+    yield "runs in", "the event loop" if runs.inline else "a thread of its own"

@@ -1,23 +1,22 @@
 """A version's folder → ServedModel, or the reason why not.
 
-Owns the order of the checks: manifest, checksums, session, signature, golden outputs, labels, proof of batching,
-warm-up. Does not know other models, nor states.
+Owns the order of the checks: manifest, checksums, sessions with their warm-up, signature, golden outputs, labels,
+proof of batching. Does not know other models, nor states.
 """
 
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from serving.errors import ModelBroken
-from serving.inference.batchable import PROOF_ROWS, made_up_rows, unbatched_reason
+from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.row_queue import RowQueue
+from serving.inference.run_plan import RunPlan, plan_runs
 from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import Metrics
@@ -38,11 +37,12 @@ MODEL = "model.onnx"
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """How versions are loaded."""
+    """How versions are loaded. `measure_threads`: a model gets the threads of `session`, or one, by measurement."""
 
     session: SessionSettings
     max_batch_rows: int
     queue_rows: int
+    measure_threads: bool = False
 
 
 class Loader:
@@ -59,50 +59,61 @@ class Loader:
         """
         started = time.perf_counter()
         try:
-            session, manifest, golden, rows = self._open(folder, name, version)
+            plan, manifest, golden, rows = self._open(folder, name, version)
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        reason = unbatched_reason(session, rows) or self._warm_up(session, rows)
-        executor = ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}-{version}")
+        reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
+        inline = plan.inline and not reason
+        executor = None if inline else ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
+        session = self._labelling(plan.session, manifest, label_rows)
         seconds = time.perf_counter() - started
-        self._metrics.observe_load(name, str(version), seconds, session.provider, session.intra_op_threads)
+        self._metrics.observe_load(name, str(version), seconds, plan.few.provider, plan.full.intra_op_threads)
         return ServedModel(
             name=name,
             version=version,
             manifest=manifest,
             labeller=label_rows,
             golden=golden,
-            provider=session.provider,
-            intra_op_threads=session.intra_op_threads,
+            plan=plan,
             unbatched_reason=reason,
             load_seconds=seconds,
-            batcher=Batcher(
-                self._labelling(session, manifest, label_rows), queue, executor, self._metrics.queue(name, str(version))
-            ),
+            batcher=Batcher(session, queue, executor, self._metrics.queue(name, str(version))),
             executor=executor,
         )
 
     def _open(
         self, folder: Path, name: str, version: int
-    ) -> tuple[OnnxSession, Manifest, GoldenResult | None, Tensors | None]:
-        """Session, manifest, golden result and, if there are enough golden rows, PROOF_ROWS of them."""
+    ) -> tuple[RunPlan, Manifest, GoldenResult | None, Tensors | None]:
+        """Sessions, manifest, golden result and, if there are enough golden rows, PROOF_ROWS of them."""
         if not (folder / MANIFEST).is_file():
-            session = OnnxSession.open(str(folder / MODEL), self._settings.session)
-            return session, bare_manifest(name, version, session.signature, labels_beside(folder)), None, None
+            plan = self._plan(str(folder / MODEL), None)
+            return plan, bare_manifest(name, version, plan.few.signature, labels_beside(folder)), None, None
         manifest = read_manifest(folder / MANIFEST)
         _check_identity(manifest, name, version)
-        session = OnnxSession.open(_checked_model(folder, manifest), self._settings.session)
-        _check_signature(manifest.signature, session.signature)
+        model = _checked_model(folder, manifest)
+        inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
+        enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
+        rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
+        plan = self._plan(model, rows)
+        _check_signature(manifest.signature, plan.few.signature)
         check_preprocessing(manifest)
         _check_class_indices_kept(folder, manifest)
         if manifest.golden is None:
-            return session, manifest, None, None
-        inputs, outputs = read_golden(folder)
-        result = check_golden(session, manifest.golden, inputs, outputs)
-        enough = all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
-        return session, manifest, result, {k: v[:PROOF_ROWS] for k, v in inputs.items()} if enough else None
+            return plan, manifest, None, None
+        results = [check_golden(session, manifest.golden, inputs, outputs) for session in plan.sessions]
+        return plan, manifest, max(results, key=lambda result: result.max_abs_difference), rows
+
+    def _plan(self, model: bytes | str, rows: Tensors | None) -> RunPlan:
+        settings = self._settings.session
+        return plan_runs(
+            lambda threads: OnnxSession.open(model, replace(settings, intra_op_threads=threads)),
+            settings.intra_op_threads,
+            self._settings.max_batch_rows,
+            rows,
+            measure=self._settings.measure_threads,
+        )
 
     def _labelling(self, session: Session, manifest: Manifest, labeller: Labeller | None) -> Session:
         if labeller is None:
@@ -110,19 +121,6 @@ class Loader:
         return LabellingSession(
             session, labeller, partial(self._metrics.count_predictions, manifest.model, str(manifest.version))
         )
-
-    def _warm_up(self, session: OnnxSession, rows: Tensors | None) -> str:
-        """Run once at full size, so that no caller pays for the memory of the first large run.
-
-        Why that did not work, so that rows of several callers must not share a run; "" if it did.
-        """
-        few = rows or made_up_rows(session.signature)
-        size = self._settings.max_batch_rows
-        try:
-            session.run({name: np.resize(array, (size, *array.shape[1:])) for name, array in few.items()})
-        except SessionError as error:
-            return f"a run of {size} rows did not work: {error}"
-        return ""
 
 
 def _check_identity(manifest: Manifest, name: str, version: int) -> None:

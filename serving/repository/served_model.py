@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller
+from serving.inference.run_plan import RunPlan
 from serving.inference.signature import Signature, Tensors
+from serving.inference.waiting import NORMAL
 from serving.repository.golden import GoldenResult
 from serving.repository.manifest import Manifest
 
@@ -23,23 +25,38 @@ class ServedModel:
     manifest: Manifest
     labeller: Labeller | None
     golden: GoldenResult | None
-    provider: str
-    intra_op_threads: int
+    plan: RunPlan
     unbatched_reason: str
     load_seconds: float
     batcher: Batcher
-    executor: Executor
+    executor: Executor | None
 
     @property
     def signature(self) -> Signature:
         """What `predict` takes and gives."""
         return self.batcher.signature
 
-    async def predict(self, inputs: Tensors, deadline: float) -> Tensors:
+    @property
+    def provider(self) -> str:
+        """The onnxruntime execution provider that answers."""
+        return self.plan.few.provider
+
+    @property
+    def intra_op_threads(self) -> int:
+        """Threads of a run of few rows."""
+        return self.plan.few.intra_op_threads
+
+    @property
+    def inline(self) -> bool:
+        """Whether runs are so short that the event loop does them."""
+        return self.executor is None
+
+    async def predict(self, inputs: Tensors, deadline: float, priority: int = NORMAL) -> Tensors:
         """All outputs for checked `inputs`; raises as Batcher.run does."""
-        return await self.batcher.run(inputs, deadline)
+        return await self.batcher.run(inputs, deadline, priority)
 
     async def close(self, drain_seconds: float) -> None:
         """Answer what waits, for at most `drain_seconds`, and let the model go."""
         await self.batcher.close(drain_seconds)
-        self.executor.shutdown(wait=False)
+        if self.executor is not None:
+            self.executor.shutdown(wait=False)

@@ -100,6 +100,14 @@ def _describe(model: ServedModel, response: models_pb2.GetModelResponse) -> None
     response.unbatched_reason = model.unbatched_reason
     response.task, response.recipe, response.created = manifest.task, manifest.recipe, manifest.created
     response.load_seconds = model.load_seconds
+    plan = model.plan
+    response.runs.max_batch_rows = plan.max_batch_rows
+    response.runs.full_run_intra_op_threads = plan.full.intra_op_threads
+    response.runs.inline = model.inline
+    if plan.one_row_seconds is not None:
+        response.runs.one_row_seconds = plan.one_row_seconds
+    if plan.full_run_seconds is not None:
+        response.runs.full_run_seconds = plan.full_run_seconds
     if model.golden is not None:
         response.golden.rows = model.golden.rows
         response.golden.max_abs_difference = model.golden.max_abs_difference

@@ -28,6 +28,10 @@ def test_everything_about_an_image_model_is_told(signet):
     told = get(signet, "shades")
     assert told.intra_op_threads >= 1
     assert told.load_seconds > 0
+    assert told.runs.one_row_seconds > 0
+    assert told.runs.full_run_seconds > 0
+    for name in ("one_row_seconds", "full_run_seconds", "full_run_intra_op_threads", "inline"):
+        told.runs.ClearField(name)
     told.ClearField("intra_op_threads")
     told.ClearField("load_seconds")
     assert told == GetModelResponse(
@@ -46,6 +50,7 @@ def test_everything_about_an_image_model_is_told(signet):
             exif_orientation=True,
         ),
         provider=CPU,
+        runs=models_pb2.RunPlan(max_batch_rows=64),
         batched=True,
         created="2026-01-01T00:00:00Z",
     )

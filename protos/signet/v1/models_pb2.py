@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/signet/v1/models.proto\x12\tsignet.v1\"\x13\n\x11ListModelsRequest\"<\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.signet.v1.ModelStatus\"w\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.signet.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\xd1\x05\n\x10GetModelResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.signet.v1.ModelStatus\x12%\n\x06inputs\x18\x02 \x03(\x0b\x32\x15.signet.v1.TensorSpec\x12&\n\x07outputs\x18\x03 \x03(\x0b\x32\x15.signet.v1.TensorSpec\x12\x44\n\rclass_indices\x18\x04 \x03(\x0b\x32-.signet.v1.GetModelResponse.ClassIndicesEntry\x12%\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x13.signet.v1.Decision\x12.\n\x05image\x18\x06 \x01(\x0b\x32\x1d.signet.v1.ImagePreprocessingH\x00\x12\x33\n\x08\x66\x65\x61tures\x18\x07 \x01(\x0b\x32\x1f.signet.v1.FeaturePreprocessingH\x00\x12\x39\n\x07metrics\x18\x08 \x03(\x0b\x32(.signet.v1.GetModelResponse.MetricsEntry\x12\x10\n\x08provider\x18\t \x01(\t\x12\x18\n\x10intra_op_threads\x18\n \x01(\x05\x12\'\n\x06golden\x18\x0b \x01(\x0b\x32\x17.signet.v1.GoldenResult\x12\x0f\n\x07\x62\x61tched\x18\x0c \x01(\x08\x12\x18\n\x10unbatched_reason\x18\r \x01(\t\x12\x0c\n\x04task\x18\x0e \x01(\t\x12\x0e\n\x06recipe\x18\x0f \x01(\t\x12\x0f\n\x07\x63reated\x18\x10 \x01(\t\x12\x14\n\x0cload_seconds\x18\x11 \x01(\x01\x1a\x33\n\x11\x43lassIndicesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\rpreprocessing\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\">\n\x08\x44\x65\x63ision\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\x9e\x01\n\x12ImagePreprocessing\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x12\n\ncolor_mode\x18\x04 \x01(\t\x12\x12\n\nother_size\x18\x05 \x01(\t\x12\x18\n\x10\x61lpha_background\x18\x06 \x01(\x05\x12\x18\n\x10\x65xif_orientation\x18\x07 \x01(\x08\"K\n\x14\x46\x65\x61turePreprocessing\x12\r\n\x05input\x18\x01 \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x12.signet.v1.Feature\"9\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07minimum\x18\x02 \x01(\x01\x12\x0f\n\x07maximum\x18\x03 \x01(\x01\"K\n\x0cGoldenResult\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x1a\n\x12max_abs_difference\x18\x02 \x01(\x01\x12\x11\n\ttolerance\x18\x03 \x01(\x01\"C\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\";\n\x11LoadModelResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.signet.v1.ModelStatus\"E\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"=\n\x13UnloadModelResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.signet.v1.ModelStatus*\xa2\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x14\n\x10MODEL_STATE_GONE\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xae\x02\n\x06Models\x12I\n\nListModels\x12\x1c.signet.v1.ListModelsRequest\x1a\x1d.signet.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.signet.v1.GetModelRequest\x1a\x1b.signet.v1.GetModelResponse\x12\x46\n\tLoadModel\x12\x1b.signet.v1.LoadModelRequest\x1a\x1c.signet.v1.LoadModelResponse\x12L\n\x0bUnloadModel\x12\x1d.signet.v1.UnloadModelRequest\x1a\x1e.signet.v1.UnloadModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/signet/v1/models.proto\x12\tsignet.v1\"\x13\n\x11ListModelsRequest\"<\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.signet.v1.ModelStatus\"w\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.signet.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x12\n\nis_default\x18\x05 \x01(\x08\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"\xf3\x05\n\x10GetModelResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.signet.v1.ModelStatus\x12%\n\x06inputs\x18\x02 \x03(\x0b\x32\x15.signet.v1.TensorSpec\x12&\n\x07outputs\x18\x03 \x03(\x0b\x32\x15.signet.v1.TensorSpec\x12\x44\n\rclass_indices\x18\x04 \x03(\x0b\x32-.signet.v1.GetModelResponse.ClassIndicesEntry\x12%\n\x08\x64\x65\x63ision\x18\x05 \x01(\x0b\x32\x13.signet.v1.Decision\x12.\n\x05image\x18\x06 \x01(\x0b\x32\x1d.signet.v1.ImagePreprocessingH\x00\x12\x33\n\x08\x66\x65\x61tures\x18\x07 \x01(\x0b\x32\x1f.signet.v1.FeaturePreprocessingH\x00\x12\x39\n\x07metrics\x18\x08 \x03(\x0b\x32(.signet.v1.GetModelResponse.MetricsEntry\x12\x10\n\x08provider\x18\t \x01(\t\x12\x18\n\x10intra_op_threads\x18\n \x01(\x05\x12\'\n\x06golden\x18\x0b \x01(\x0b\x32\x17.signet.v1.GoldenResult\x12\x0f\n\x07\x62\x61tched\x18\x0c \x01(\x08\x12\x18\n\x10unbatched_reason\x18\r \x01(\t\x12\x0c\n\x04task\x18\x0e \x01(\t\x12\x0e\n\x06recipe\x18\x0f \x01(\t\x12\x0f\n\x07\x63reated\x18\x10 \x01(\t\x12\x14\n\x0cload_seconds\x18\x11 \x01(\x01\x12 \n\x04runs\x18\x12 \x01(\x0b\x32\x12.signet.v1.RunPlan\x1a\x33\n\x11\x43lassIndicesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\rpreprocessing\"\xba\x01\n\x07RunPlan\x12\x16\n\x0emax_batch_rows\x18\x01 \x01(\x05\x12!\n\x19\x66ull_run_intra_op_threads\x18\x02 \x01(\x05\x12\x0e\n\x06inline\x18\x03 \x01(\x08\x12\x1c\n\x0fone_row_seconds\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10\x66ull_run_seconds\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_one_row_secondsB\x13\n\x11_full_run_seconds\";\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\">\n\x08\x44\x65\x63ision\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x16\n\tthreshold\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_threshold\"\x9e\x01\n\x12ImagePreprocessing\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x12\n\ncolor_mode\x18\x04 \x01(\t\x12\x12\n\nother_size\x18\x05 \x01(\t\x12\x18\n\x10\x61lpha_background\x18\x06 \x01(\x05\x12\x18\n\x10\x65xif_orientation\x18\x07 \x01(\x08\"K\n\x14\x46\x65\x61turePreprocessing\x12\r\n\x05input\x18\x01 \x01(\t\x12$\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32\x12.signet.v1.Feature\"9\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07minimum\x18\x02 \x01(\x01\x12\x0f\n\x07maximum\x18\x03 \x01(\x01\"K\n\x0cGoldenResult\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x1a\n\x12max_abs_difference\x18\x02 \x01(\x01\x12\x11\n\ttolerance\x18\x03 \x01(\x01\"C\n\x10LoadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\";\n\x11LoadModelResponse\x12&\n\x06status\x18\x01 \x01(\x0b\x32\x16.signet.v1.ModelStatus\"E\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"=\n\x13UnloadModelResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.signet.v1.ModelStatus*\xa2\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x14\n\x10MODEL_STATE_GONE\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xae\x02\n\x06Models\x12I\n\nListModels\x12\x1c.signet.v1.ListModelsRequest\x1a\x1d.signet.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.signet.v1.GetModelRequest\x1a\x1b.signet.v1.GetModelResponse\x12\x46\n\tLoadModel\x12\x1b.signet.v1.LoadModelRequest\x1a\x1c.signet.v1.LoadModelResponse\x12L\n\x0bUnloadModel\x12\x1d.signet.v1.UnloadModelRequest\x1a\x1e.signet.v1.UnloadModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE_CLASSINDICESENTRY']._serialized_options = b'8\001'
   _globals['_GETMODELRESPONSE_METRICSENTRY']._loaded_options = None
   _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=1804
-  _globals['_MODELSTATE']._serialized_end=1966
+  _globals['_MODELSTATE']._serialized_start=2027
+  _globals['_MODELSTATE']._serialized_end=2189
   _globals['_LISTMODELSREQUEST']._serialized_start=44
   _globals['_LISTMODELSREQUEST']._serialized_end=63
   _globals['_LISTMODELSRESPONSE']._serialized_start=65
@@ -46,31 +46,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_start=248
   _globals['_GETMODELREQUEST']._serialized_end=314
   _globals['_GETMODELRESPONSE']._serialized_start=317
-  _globals['_GETMODELRESPONSE']._serialized_end=1038
-  _globals['_GETMODELRESPONSE_CLASSINDICESENTRY']._serialized_start=922
-  _globals['_GETMODELRESPONSE_CLASSINDICESENTRY']._serialized_end=973
-  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_start=975
-  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_end=1021
-  _globals['_TENSORSPEC']._serialized_start=1040
-  _globals['_TENSORSPEC']._serialized_end=1099
-  _globals['_DECISION']._serialized_start=1101
-  _globals['_DECISION']._serialized_end=1163
-  _globals['_IMAGEPREPROCESSING']._serialized_start=1166
-  _globals['_IMAGEPREPROCESSING']._serialized_end=1324
-  _globals['_FEATUREPREPROCESSING']._serialized_start=1326
-  _globals['_FEATUREPREPROCESSING']._serialized_end=1401
-  _globals['_FEATURE']._serialized_start=1403
-  _globals['_FEATURE']._serialized_end=1460
-  _globals['_GOLDENRESULT']._serialized_start=1462
-  _globals['_GOLDENRESULT']._serialized_end=1537
-  _globals['_LOADMODELREQUEST']._serialized_start=1539
-  _globals['_LOADMODELREQUEST']._serialized_end=1606
-  _globals['_LOADMODELRESPONSE']._serialized_start=1608
-  _globals['_LOADMODELRESPONSE']._serialized_end=1667
-  _globals['_UNLOADMODELREQUEST']._serialized_start=1669
-  _globals['_UNLOADMODELREQUEST']._serialized_end=1738
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=1740
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=1801
-  _globals['_MODELS']._serialized_start=1969
-  _globals['_MODELS']._serialized_end=2271
+  _globals['_GETMODELRESPONSE']._serialized_end=1072
+  _globals['_GETMODELRESPONSE_CLASSINDICESENTRY']._serialized_start=956
+  _globals['_GETMODELRESPONSE_CLASSINDICESENTRY']._serialized_end=1007
+  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_start=1009
+  _globals['_GETMODELRESPONSE_METRICSENTRY']._serialized_end=1055
+  _globals['_RUNPLAN']._serialized_start=1075
+  _globals['_RUNPLAN']._serialized_end=1261
+  _globals['_TENSORSPEC']._serialized_start=1263
+  _globals['_TENSORSPEC']._serialized_end=1322
+  _globals['_DECISION']._serialized_start=1324
+  _globals['_DECISION']._serialized_end=1386
+  _globals['_IMAGEPREPROCESSING']._serialized_start=1389
+  _globals['_IMAGEPREPROCESSING']._serialized_end=1547
+  _globals['_FEATUREPREPROCESSING']._serialized_start=1549
+  _globals['_FEATUREPREPROCESSING']._serialized_end=1624
+  _globals['_FEATURE']._serialized_start=1626
+  _globals['_FEATURE']._serialized_end=1683
+  _globals['_GOLDENRESULT']._serialized_start=1685
+  _globals['_GOLDENRESULT']._serialized_end=1760
+  _globals['_LOADMODELREQUEST']._serialized_start=1762
+  _globals['_LOADMODELREQUEST']._serialized_end=1829
+  _globals['_LOADMODELRESPONSE']._serialized_start=1831
+  _globals['_LOADMODELRESPONSE']._serialized_end=1890
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1892
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1961
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1963
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=2024
+  _globals['_MODELS']._serialized_start=2192
+  _globals['_MODELS']._serialized_end=2494
 # @@protoc_insertion_point(module_scope)

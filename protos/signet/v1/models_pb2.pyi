@@ -196,9 +196,11 @@ class GetModelResponse(_message.Message):
     RECIPE_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
     LOAD_SECONDS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     """The onnxruntime execution provider that answers."""
     intra_op_threads: _builtins.int
+    """Threads of a run of one row; runs.full_run_intra_op_threads are those of a full run."""
     batched: _builtins.bool
     """Whether rows of several callers share a run, and if not, why."""
     unbatched_reason: _builtins.str
@@ -231,6 +233,8 @@ class GetModelResponse(_message.Message):
     def golden(self) -> Global___GoldenResult:
         """Unset for a model that came without golden outputs."""
 
+    @_builtins.property
+    def runs(self) -> Global___RunPlan: ...
     def __init__(
         self,
         *,
@@ -251,16 +255,60 @@ class GetModelResponse(_message.Message):
         recipe: _builtins.str = ...,
         created: _builtins.str = ...,
         load_seconds: _builtins.float = ...,
+        runs: Global___RunPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "features", b"features", "golden", b"golden", "image", b"image", "preprocessing", b"preprocessing", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "features", b"features", "golden", b"golden", "image", b"image", "preprocessing", b"preprocessing", "runs", b"runs", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "class_indices", b"class_indices", "created", b"created", "decision", b"decision", "features", b"features", "golden", b"golden", "image", b"image", "inputs", b"inputs", "intra_op_threads", b"intra_op_threads", "load_seconds", b"load_seconds", "metrics", b"metrics", "outputs", b"outputs", "preprocessing", b"preprocessing", "provider", b"provider", "recipe", b"recipe", "status", b"status", "task", b"task", "unbatched_reason", b"unbatched_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batched", b"batched", "class_indices", b"class_indices", "created", b"created", "decision", b"decision", "features", b"features", "golden", b"golden", "image", b"image", "inputs", b"inputs", "intra_op_threads", b"intra_op_threads", "load_seconds", b"load_seconds", "metrics", b"metrics", "outputs", b"outputs", "preprocessing", b"preprocessing", "provider", b"provider", "recipe", b"recipe", "runs", b"runs", "status", b"status", "task", b"task", "unbatched_reason", b"unbatched_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_preprocessing: _TypeAlias = _typing.Literal["image", "features"]  # noqa: Y015
     _WhichOneofArgType_preprocessing: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_preprocessing) -> _WhichOneofReturnType_preprocessing | None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class RunPlan(_message.Message):
+    """How the version runs, as the server chose by measurement when it loaded it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    FULL_RUN_INTRA_OP_THREADS_FIELD_NUMBER: _builtins.int
+    INLINE_FIELD_NUMBER: _builtins.int
+    ONE_ROW_SECONDS_FIELD_NUMBER: _builtins.int
+    FULL_RUN_SECONDS_FIELD_NUMBER: _builtins.int
+    max_batch_rows: _builtins.int
+    """Rows of a full run; requests of more are split where rows may share a run."""
+    full_run_intra_op_threads: _builtins.int
+    inline: _builtins.bool
+    """Whether the event loop makes the runs, since they are shorter than handing them to a thread."""
+    one_row_seconds: _builtins.float
+    """The fastest run measured of one row, and of a full run; unset where the model failed on the rows at hand."""
+    full_run_seconds: _builtins.float
+    def __init__(
+        self,
+        *,
+        max_batch_rows: _builtins.int = ...,
+        full_run_intra_op_threads: _builtins.int = ...,
+        inline: _builtins.bool = ...,
+        one_row_seconds: _builtins.float | None = ...,
+        full_run_seconds: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds", "_one_row_seconds", b"_one_row_seconds", "full_run_seconds", b"full_run_seconds", "one_row_seconds", b"one_row_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds", "_one_row_seconds", b"_one_row_seconds", "full_run_intra_op_threads", b"full_run_intra_op_threads", "full_run_seconds", b"full_run_seconds", "inline", b"inline", "max_batch_rows", b"max_batch_rows", "one_row_seconds", b"one_row_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__full_run_seconds: _TypeAlias = _typing.Literal["full_run_seconds"]  # noqa: Y015
+    _WhichOneofArgType__full_run_seconds: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__one_row_seconds: _TypeAlias = _typing.Literal["one_row_seconds"]  # noqa: Y015
+    _WhichOneofArgType__one_row_seconds: _TypeAlias = _typing.Literal["_one_row_seconds", b"_one_row_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__full_run_seconds) -> _WhichOneofReturnType__full_run_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__one_row_seconds) -> _WhichOneofReturnType__one_row_seconds | None: ...
+
+Global___RunPlan: _TypeAlias = RunPlan  # noqa: Y015
 
 @_typing.final
 class TensorSpec(_message.Message):

@@ -30,6 +30,14 @@ async def test_it_answers_by_output_name(letters):
     await letters.close(0)
 
 
+async def test_a_model_of_short_runs_needs_no_thread(letters):
+    others = set(threading.enumerate())
+    await letters.predict(ROWS, FOREVER)
+    assert letters.inline
+    assert set(threading.enumerate()) == others
+    await letters.close(0)
+
+
 async def test_its_signature_is_the_sessions(letters):
     assert [str(spec) for spec in letters.signature.inputs] == ["x FP32 [-1, 3]"]
     await letters.close(0)
@@ -44,11 +52,13 @@ async def test_closing_answers_those_who_wait_and_refuses_those_who_come(letters
         await letters.predict(ROWS, FOREVER)
 
 
-async def test_closing_ends_its_thread(letters):
+async def test_closing_ends_its_thread(tmp_path):
+    settings = LoadSettings(SessionSettings(intra_op_threads=1), max_batch_rows=2, queue_rows=100)
+    slow = Loader(settings, Metrics()).load(tiny.put_bare(tmp_path, "slow", tiny.slow_model()), "slow", 1)
     others = set(threading.enumerate())
-    await letters.predict(ROWS, FOREVER)
-    threads = [one for one in threading.enumerate() if one not in others and one.name.startswith("run-letters-1")]
+    await slow.predict({"x": np.ones((1, 2), np.float32)}, FOREVER)
+    threads = [one for one in threading.enumerate() if one not in others and one.name.startswith("run-slow-1")]
     assert len(threads) == 1
-    await letters.close(5.0)
+    await slow.close(5.0)
     await asyncio.to_thread(threads[0].join, 5.0)
     assert not threads[0].is_alive()

@@ -1,0 +1,147 @@
+"""How the runs of a model use the cores, measured once when it is loaded.
+
+Owns the choice of threads, for runs of few rows and for full ones, and of inline runs. Does not know model names, nor
+who runs.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from serving.inference.batchable import made_up_rows
+from serving.inference.providers import CPU
+from serving.inference.session import OnnxSession, RunEnd, Session, SessionError
+from serving.inference.signature import Signature, Tensors, TensorSpec
+
+SHORT_RUN_SECONDS = 1e-3
+"""Threads save less in a run this short than they cost: the wire needs the other cores."""
+
+INLINE_RUN_SECONDS = 200e-6
+"""The longest full run that the event loop does itself: what two hand-overs between threads take under load."""
+
+SLOWER = 1.1
+"""More threads are taken unless a run takes so many times as long: on a machine busy at that time they show no gain."""
+
+TRIALS = 5
+TRIAL_SECONDS = 0.012
+"""As many trials at most, and none once so much time has gone; the fastest counts."""
+
+Open = Callable[[int], OnnxSession]
+"""A session with so many intra-op threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """`few` takes runs of less than `max_batch_rows`, `full` the others; they may be one session.
+
+    Seconds are those of the fastest run measured, None where the model failed on the rows at hand; `full_run_failure`
+    then says why full runs cannot be made.
+    """
+
+    few: OnnxSession
+    full: OnnxSession
+    max_batch_rows: int
+    one_row_seconds: float | None
+    full_run_seconds: float | None
+    full_run_failure: str = ""
+
+    @property
+    def sessions(self) -> tuple[OnnxSession, ...]:
+        """Each session once."""
+        return (self.few,) if self.few is self.full else (self.few, self.full)
+
+    @property
+    def session(self) -> Session:
+        """What runs."""
+        return self.few if self.few is self.full else _BySize(self.few, self.full, self.max_batch_rows)
+
+    @property
+    def inline(self) -> bool:
+        """Whether even a full run is so short that the event loop should do it."""
+        signature = self.few.signature
+        bounded = all(-1 not in spec.shape[1:] for spec in signature.inputs)
+        seconds = self.full_run_seconds
+        return bounded and self.few.provider == CPU and seconds is not None and seconds < INLINE_RUN_SECONDS
+
+
+def plan_runs(open_session: Open, threads: int, max_batch_rows: int, rows: Tensors | None, *, measure: bool) -> RunPlan:
+    """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
+
+    `threads`: those of every run, or with `measure` those that are compared with one. A model whose runs of a row are
+    short gets one thread for few rows, and more for full runs that are not short; any other model gets `threads` for
+    all runs; unless they are measured to be slower. Raises as `open_session` does.
+    """
+    compared = measure and threads > 1
+    first = open_session(1 if compared else threads)
+    trial = _Trial(first.signature, rows)
+    one_row = trial.seconds(first, 1)
+    if not compared or first.provider != CPU:
+        return _plan(first, first, trial, max_batch_rows, one_row)
+    if one_row is None or one_row >= SHORT_RUN_SECONDS:
+        wide = open_session(threads)
+        wide_one_row = trial.seconds(wide, 1)
+        if one_row is None or wide_one_row is None or wide_one_row <= SLOWER * one_row:
+            return _plan(wide, wide, trial, max_batch_rows, wide_one_row)
+        return _plan(first, first, trial, max_batch_rows, one_row)
+    full_run = trial.seconds(first, max_batch_rows)
+    if full_run is not None and full_run >= SHORT_RUN_SECONDS:
+        wide = open_session(threads)
+        wide_full_run = trial.seconds(wide, max_batch_rows)
+        if wide_full_run is not None and wide_full_run <= SLOWER * full_run:
+            return RunPlan(first, wide, max_batch_rows, one_row, wide_full_run)
+    return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
+
+
+def _plan(few: OnnxSession, full: OnnxSession, trial: "_Trial", max_batch_rows: int, one_row: float | None) -> RunPlan:
+    full_run = trial.seconds(full, max_batch_rows)
+    return RunPlan(few, full, max_batch_rows, one_row, full_run, trial.failure)
+
+
+class _BySize:
+    """Two sessions of one model, chosen by the rows of a run."""
+
+    def __init__(self, few: OnnxSession, full: OnnxSession, full_rows: int) -> None:
+        self.signature = few.signature
+        self._few = few
+        self._full = full
+        self._full_rows = full_rows
+
+    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+        """See Session."""
+        session = self._full if self.signature.rows(inputs) >= self._full_rows else self._few
+        return session.run(inputs, end)
+
+
+class _Trial:
+    """Runs of some rows, repeated to any number; a first full run is also what pays for its memory."""
+
+    def __init__(self, signature: Signature, rows: Tensors | None) -> None:
+        fit = rows is not None and set(rows) == {spec.name for spec in signature.inputs}
+        self._signature = signature
+        self._rows = rows if rows is not None and fit else made_up_rows(signature)
+        self.failure = ""
+
+    def seconds(self, session: OnnxSession, rows: int) -> float | None:
+        """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
+        inputs = {spec.name: _repeated(self._rows[spec.name], spec, rows) for spec in self._signature.inputs}
+        fastest, begun = float("inf"), time.perf_counter()
+        try:
+            for _ in range(TRIALS):
+                started = time.perf_counter()
+                session.run(inputs)
+                ended = time.perf_counter()
+                fastest = min(fastest, ended - started)
+                if ended - begun > TRIAL_SECONDS:
+                    break
+        except SessionError as error:
+            self.failure = f"a run of {rows} rows did not work: {error}"
+            return None
+        return fastest
+
+
+def _repeated(array: "np.ndarray", spec: TensorSpec, rows: int) -> "np.ndarray":
+    if not spec.shape:
+        return np.resize(array, ())
+    return np.resize(array, (rows if spec.free_rows else spec.shape[0], *array.shape[1:]))

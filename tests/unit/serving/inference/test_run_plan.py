@@ -1,0 +1,123 @@
+"""A model's threads, and where its runs are made, are chosen by running it."""
+
+import time
+
+import numpy as np
+import pytest
+
+from serving.inference.run_plan import Open, RunPlan, plan_runs
+from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
+from serving.inference.signature import Tensors
+from tests import tiny_models as tiny
+
+FULL = 8
+FULL_RUNS = {(8, 1): 5e-3, (8, 4): 5e-3}
+
+
+def opener(model: bytes) -> Open:
+    return lambda threads: OnnxSession.open(model, SessionSettings(threads))
+
+
+class TimedSession(OnnxSession):
+    """A session that adds two numbers, each run of which takes at least a time that depends on rows and threads."""
+
+    seconds: dict[tuple[int, int], float]
+
+    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+        until = time.perf_counter() + self.seconds.get((self.signature.rows(inputs), self.intra_op_threads), 0)
+        outputs = super().run(inputs, end)
+        while time.perf_counter() < until:
+            pass
+        return outputs
+
+
+def timed(seconds: dict[tuple[int, int], float]) -> RunPlan:
+    """The plan for a model whose runs take `seconds` by rows and threads, 1 or 4 of them."""
+
+    def open_session(threads: int) -> OnnxSession:
+        session = TimedSession.open(tiny.linear_model(), SessionSettings(threads))
+        assert isinstance(session, TimedSession)
+        session.seconds = seconds
+        return session
+
+    return plan_runs(open_session, 4, FULL, None, measure=True)
+
+
+def threads_of(plan: RunPlan) -> tuple[int, int]:
+    return plan.few.intra_op_threads, plan.full.intra_op_threads
+
+
+def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
+    plan = plan_runs(opener(tiny.linear_model()), 4, FULL, None, measure=True)
+    assert threads_of(plan) == (1, 1)
+    assert plan.inline
+
+
+@pytest.mark.parametrize(
+    ("seconds", "threads"),
+    [
+        pytest.param({(1, 1): 4e-3, (1, 4): 2e-3} | FULL_RUNS, (4, 4), id="a long run of one row"),
+        pytest.param({(1, 1): 2e-3, (1, 4): 2e-2} | FULL_RUNS, (1, 1), id="a long run of one row, longer by threads"),
+        pytest.param({(8, 1): 4e-3, (8, 4): 2e-3}, (1, 4), id="a long full run"),
+        pytest.param({(8, 1): 2e-3, (8, 4): 2e-2}, (1, 1), id="a long full run, longer by threads"),
+    ],
+)
+def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
+    plan = timed(seconds)
+    assert threads_of(plan) == threads
+    assert not plan.inline
+
+
+def test_few_rows_and_full_runs_go_to_their_sessions():
+    plan = timed({(8, 1): 4e-3, (8, 4): 2e-3})
+    x = np.eye(8, 3, dtype=np.float32)
+    for rows in (x[:1], x):
+        assert plan.session.run({"x": rows})["y"].shape == rows.shape
+    assert plan.session.signature == plan.few.signature
+    assert len(plan.sessions) == 2
+
+
+def test_threads_that_were_asked_for_are_kept():
+    plan = plan_runs(opener(tiny.linear_model()), 3, FULL, None, measure=False)
+    assert threads_of(plan) == (3, 3)
+
+
+def test_what_runs_take_is_told():
+    plan = timed({(1, 1): 4e-3, (1, 4): 2e-3, (8, 4): 3e-3})
+    assert plan.one_row_seconds is not None
+    assert plan.one_row_seconds >= 2e-3
+    assert plan.full_run_seconds is not None
+    assert plan.full_run_seconds >= 3e-3
+
+
+def test_a_model_that_fails_on_made_up_rows_gets_all_threads_and_a_reason():
+    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[7], [8], [9]])}, measure=True)
+    assert threads_of(plan) == (4, 4)
+    assert (plan.one_row_seconds, plan.full_run_seconds, plan.inline) == (None, None, False)
+    assert plan.full_run_failure.startswith("a run of 8 rows did not work: the model failed on this input")
+
+
+def test_rows_that_came_with_the_model_are_those_that_are_run():
+    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[0], [1], [2]])}, measure=True)
+    assert plan.full_run_failure == ""
+    assert plan.inline
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(tiny.fixed_batch_model(2), id="a fixed number of rows"),
+        pytest.param(tiny.identity_model(shape=()), id="no rows"),
+    ],
+)
+def test_a_model_without_free_rows_is_run_as_it_is(model):
+    assert plan_runs(opener(model), 4, FULL, None, measure=True).full_run_failure == ""
+
+
+def test_a_model_whose_rows_may_be_larger_than_those_measured_is_not_run_inline():
+    assert not plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True).inline
+
+
+def test_what_cannot_be_opened_is_told():
+    with pytest.raises(SessionError, match="onnxruntime cannot load it"):
+        plan_runs(opener(b"none"), 4, FULL, None, measure=True)
