@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     max_connection_age_seconds: float = Field(
         0.0,
         ge=0,
-        description="After so long a client is asked to connect anew, so that balancers can move it; 0: never.",
+        description="Age in seconds at which a client is asked to connect anew, for balancers to move it; 0: never.",
     )
     providers: Literal["cpu", "cuda", "auto"] = Field(
         "cpu",

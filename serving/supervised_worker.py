@@ -27,15 +27,13 @@ class BackOff:
     """The pauses before starting a worker again: none at first, then twice as long each time it does not last."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._next_seconds = 0.0
 
     def seconds(self, lived_seconds: float) -> float:
         """The pause after a worker that lived so long."""
-        if lived_seconds >= SOUND_SECONDS:
-            self._failures = 0
-        self._failures += 1
-        exponent = self._failures - 2
-        return 0.0 if exponent < 0 else min(FIRST_DELAY_SECONDS * 2.0**exponent, LONGEST_DELAY_SECONDS)
+        pause = 0.0 if lived_seconds >= SOUND_SECONDS else self._next_seconds
+        self._next_seconds = min(max(FIRST_DELAY_SECONDS, 2 * pause), LONGEST_DELAY_SECONDS)
+        return pause
 
 
 class SupervisedWorker:

@@ -142,6 +142,23 @@ def test_an_unloaded_model_is_not_found_until_it_is_loaded_again(controlled):
     assert controlled.prediction.Predict(shades(0)).predictions[0].label == "dark"
 
 
+def test_what_was_asked_for_outlives_the_server_where_it_was_told_to_keep_it(tmp_path):
+    models, state = tmp_path / "models", tmp_path / "state"
+    state.mkdir()
+    for version in (1, 2):
+        tiny.put_shades(models, version=version)
+    settings = {"allow_control": True, "state": state}
+    with running_server(models, **settings) as server:
+        connection = connect(server)
+        connection.models.LoadModel(LoadModelRequest(model="shades", version=1))
+        connection.channel.close()
+    with running_server(models, **settings) as server:
+        connection = connect(server)
+        assert states(connection) == {1: "READY"}
+        connection.channel.close()
+    assert [path.name for path in models.iterdir()] == ["shades"]
+
+
 def test_one_version_can_be_unloaded(controlled):
     put_broken_version_2(controlled)
     status_of(controlled.models.LoadModel, LoadModelRequest(model="shades"))

@@ -36,6 +36,13 @@ def test_a_json_line_is_one_object_with_time_level_logger_and_values(capsys):
     assert entry == {"event": "model", "level": "info", "logger": "signet", "model": "letters", "version": 3}
 
 
+def test_each_line_of_a_worker_says_which_one_it_is(capsys):
+    configure_logs("json", "info", worker=2)
+    structlog.get_logger("signet").info("model")
+    logging.getLogger("somewhere").warning("text")
+    assert [json.loads(line)["worker"] for line in lines(capsys)] == [2, 2]
+
+
 def test_the_standard_librarys_loggers_come_in_the_same_format(capsys):
     configure_logs("json", "info")
     logging.getLogger("somewhere").warning("%d of %d", 1, 2)

@@ -140,6 +140,36 @@ def test_the_gauges_of_a_version_that_is_gone_go_and_those_of_others_stay(metric
     assert gauges(metrics) == {("letters", "2")}
 
 
+def serve_and_count(metrics: Metrics, version: str) -> None:
+    serve_one_version(metrics, version=version)
+    metrics.observe_request("letters", version, "Predict", "OK", 0.1)
+    metrics.count_refusal("letters", version, "InvalidInput")
+    metrics.count_predictions("letters", version, {"a": 1})
+
+
+def versions_shown(metrics: Metrics) -> set[str]:
+    samples = (sample for family in ours(metrics) for sample in family.samples)
+    return {sample.labels["version"] for sample in samples if "model" in sample.labels and "version" in sample.labels}
+
+
+def test_no_series_of_a_version_that_is_gone_stays_nor_comes_back_with_its_last_requests(metrics):
+    serve_and_count(metrics, "1")
+    serve_and_count(metrics, "2")
+    metrics.set_state("letters", "1", "GONE")
+    assert versions_shown(metrics) == {"2"}
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.1)
+    metrics.count_refusal("letters", "1", "InvalidInput")
+    metrics.count_predictions("letters", "1", {"a": 1})
+    assert versions_shown(metrics) == {"2"}
+
+
+def test_a_version_that_comes_back_counts_from_nothing(metrics):
+    serve_and_count(metrics, "1")
+    metrics.set_state("letters", "1", "GONE")
+    serve_and_count(metrics, "1")
+    assert value(metrics, "signet_predictions_total", model="letters", version="1", label="a") == 1
+
+
 def test_a_version_that_failed_to_load_can_go_too(metrics):
     metrics.set_state("letters", "1", "LOADING")
     metrics.set_state("letters", "1", "FAILED")

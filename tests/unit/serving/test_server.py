@@ -52,6 +52,17 @@ async def test_a_metrics_port_that_is_taken_is_refused(tmp_path, taken_port):
     assert text == f"metrics_port: 127.0.0.1:{taken_port} cannot be listened on (Address already in use)"
 
 
+async def test_a_folder_for_the_state_that_is_not_there_is_refused(tmp_path):
+    text = await refusal(StartError, models=tmp_path, state=tmp_path / "nowhere")
+    assert text == f"state: {tmp_path}/nowhere is no folder"
+
+
+async def test_a_state_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "desired_state.json").write_text('{"schema": 1, "revision": "one", "models": {}}')
+    text = await refusal(StartError, models=tmp_path)
+    assert text == f"state: {tmp_path}/desired_state.json: revision: Input should be a valid integer"
+
+
 async def test_auto_starts_on_what_is_there_and_says_what_it_took(tmp_path):
     tiny.put_bare(tmp_path, "letters", tiny.linear_model())
     server = server_with(models=tmp_path, providers="auto")
