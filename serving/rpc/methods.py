@@ -4,7 +4,7 @@ Owns the description of a method and of a call. Does not know what a method does
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from serving.inference.signature import Tensors
+from serving.inference.waiting import NORMAL
 from serving.repository.served_model import ServedModel
 
 Request = TypeVar("Request", bound=Message)
@@ -33,11 +34,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A request that is ready to run: what goes to which model, and how its outputs become the bytes of the answer."""
+    """A request that is ready to run: what goes to which model, and how its outputs become the bytes of the answer.
+
+    `priority`: NORMAL or LOW.
+    """
 
     model: ServedModel
     inputs: Tensors
     finish: Callable[[Tensors], bytes]
+    priority: int = NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,8 @@ class Method(Generic[Request]):
 class RunMethod(Generic[Request]):
     """A unary method that is one run of a model, so that a transport can take many of its calls at once.
 
-    `prepare` does all that comes before the run. `is_heavy` tells for which requests that is so much that another
-    thread should do it.
+    `prepare` does all that comes before the run; it may bring the call's deadline forward. `is_heavy` tells for which
+    requests that is so much that another thread should do it.
     """
 
     name: str
@@ -70,7 +75,7 @@ class RunMethod(Generic[Request]):
         """Prepare, run and finish; the bytes of the response."""
         heavy = self.is_heavy(request)
         run = await asyncio.to_thread(self.prepare, request, call) if heavy else self.prepare(request, call)
-        return run.finish(await run.model.predict(run.inputs, call.deadline))
+        return run.finish(await run.model.predict(run.inputs, call.deadline, run.priority))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,9 @@ class StreamMethod(Generic[Request]):
 
 
 UnaryMethod = Method[Any] | RunMethod[Any]
+
+Methods = Sequence[UnaryMethod | StreamMethod[Any]]
+"""Those of a service."""
 
 
 class Reply(Protocol):

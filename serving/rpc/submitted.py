@@ -40,7 +40,7 @@ class Submitted:
     def queue(self, run: Run) -> None:
         """Queue the rows of `run`. Raises as `Batcher.submit` does."""
         self._run = run
-        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self)
+        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self, run.priority)
 
     def follow(self, answer: "Coroutine[Any, Any, bytes]") -> None:
         """Answer with what `answer` returns or raises."""

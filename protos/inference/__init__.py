@@ -1,0 +1,1 @@
+"""Generated code beside its .proto."""
