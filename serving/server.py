@@ -28,6 +28,7 @@ from serving.rpc.methods import Methods
 from serving.rpc.models_servicer import ModelsServicer
 from serving.rpc.prediction_servicer import PredictionServicer
 from serving.rpc.request_boundary import RequestBoundary
+from serving.rpc.tensorflow_serving_servicer import TensorFlowServingServicer
 from serving.rpc.transport import Tls, Transport, TransportSettings, TransportUnavailable, build_transport
 from serving.settings import Settings
 
@@ -133,11 +134,11 @@ class Server:
     def _services(self) -> dict[str, Methods]:
         """What is served, by the name of its service; a new protocol adds itself here."""
         settings = self._settings
+        limits = settings.max_request_rows, settings.max_image_pixels
         return {
-            prediction_servicer.SERVICE: PredictionServicer(
-                self.repository, settings.max_request_rows, settings.max_image_pixels
-            ).methods,
+            prediction_servicer.SERVICE: PredictionServicer(self.repository, *limits).methods,
             models_servicer.SERVICE: ModelsServicer(self.repository, allow_control=settings.allow_control).methods,
+            **TensorFlowServingServicer(self.repository, *limits).services,
         }
 
     def _start_metrics(self) -> None:
