@@ -12,7 +12,12 @@ from serving.settings import Settings, read_settings
 
 
 def main() -> None:
-    """Run `signet-serve`."""
+    """Run `signet-serve`, or `signet-serve tune`."""
+    if sys.argv[1:2] == ["tune"]:
+        from serving.tune import tune  # noqa: PLC0415 - onnxruntime, which a supervisor goes without
+
+        complaint = tune(sys.argv[2:])
+        sys.exit(_complain(complaint, 1) if complaint else 0)
     try:
         settings = read_settings(sys.argv[1:])
     except ValueError as error:

@@ -125,7 +125,7 @@ class _Trial:
 
     def seconds(self, session: OnnxSession, rows: int) -> float | None:
         """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
-        inputs = {spec.name: _repeated(self._rows[spec.name], spec, rows) for spec in self._signature.inputs}
+        inputs = repeated_rows(self._rows, self._signature, rows)
         fastest, begun = float("inf"), time.perf_counter()
         try:
             for _ in range(TRIALS):
@@ -139,6 +139,11 @@ class _Trial:
             self.failure = f"a run of {rows} rows did not work: {error}"
             return None
         return fastest
+
+
+def repeated_rows(inputs: Tensors, signature: Signature, rows: int) -> Tensors:
+    """`inputs` repeated or cut to so many rows, or to what the model takes where its axis 0 is not free."""
+    return {spec.name: _repeated(inputs[spec.name], spec, rows) for spec in signature.inputs}
 
 
 def _repeated(array: "np.ndarray", spec: TensorSpec, rows: int) -> "np.ndarray":

@@ -1,0 +1,170 @@
+"""`signet-serve tune MODEL`: measures a model on this machine and prints the settings to serve it with.
+
+Owns what is measured, the table, and the choice. Does not know the server: it runs the server's session in a loop.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from serving.inference.batchable import made_up_rows
+from serving.inference.cores import available_cores
+from serving.inference.run_plan import repeated_rows
+from serving.inference.session import OnnxSession, SessionError, SessionSettings
+from serving.repository.folders import versions_on_disk
+
+MODEL = "model.onnx"
+BATCH_ROWS = (1, 4, 16, 64, 256)
+ROUNDS = 5
+ROUND_SECONDS = 0.06
+RUNS_IN_P99 = 2
+"""A caller waits for the run that is under way, then for its own."""
+AS_GOOD = 0.9
+"""Rows a second, as a part of the most, from which on fewer rows or threads are the better choice."""
+
+
+class CannotTune(Exception):
+    """What is wrong with the model or the flags, in words for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What runs of `rows` rows with `threads` threads take: the median, in milliseconds."""
+
+    rows: int
+    threads: int
+    run_ms: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows a second, one run after the other."""
+        return self.rows / self.run_ms * 1e3
+
+
+def tune(arguments: Sequence[str]) -> str | None:
+    """Measure, and print a table and the settings; or say what is wrong. `--help` and unknown flags end the process."""
+    flags = _parser().parse_args(arguments)
+    try:
+        points = measure(find_model(flags.model, flags.models), thread_counts(available_cores()))
+        best = choose(points, flags.p99_ms)
+    except (CannotTune, SessionError) as error:
+        return f"tune: {flags.model}: {error}"
+    console = Console(soft_wrap=True)
+    console.print(_table(points, best))
+    console.print(f"signet-serve --intra-op-threads {best.threads} --max-batch-rows {best.rows}")
+    return None
+
+
+def find_model(model: str, repository: Path) -> Path:
+    """The ONNX file of a path (the file, its version's folder, its model's folder), or of a name in `repository`.
+
+    Raises CannotTune if there is none.
+    """
+    for path in (Path(model), repository / model):
+        versions = sorted(versions_on_disk(path), reverse=True)
+        for found in (path, path / MODEL, *(path / str(version) / MODEL for version in versions)):
+            if found.is_file():
+                return found
+    raise CannotTune(f"neither a model in {repository} nor the path of a package or an ONNX file")
+
+
+def thread_counts(cores: int) -> list[int]:
+    """1, 2, 4 and so on, and all cores."""
+    return sorted({cores, *(2**power for power in range(cores.bit_length()) if 2**power <= cores)})
+
+
+def measure(model: Path, threads: Iterable[int]) -> list[Point]:
+    """Runs of made-up rows, by rows and threads; they take turns, so that what else the machine does meets all alike.
+
+    Raises SessionError if the model cannot be loaded or run.
+    """
+    sessions = {count: OnnxSession.open(str(model), SessionSettings(count)) for count in threads}
+    signature = next(iter(sessions.values())).signature
+    made_up = made_up_rows(signature)
+    free = all(spec.free_rows for spec in signature.inputs)
+    points = []
+    for rows in BATCH_ROWS if free else (signature.inputs[0].shape or (1,))[:1]:
+        inputs = repeated_rows(made_up, signature, rows)
+        taken: dict[int, list[float]] = {count: [] for count in sessions}
+        for _ in range(ROUNDS):
+            for count, session in sessions.items():
+                session.run(inputs)
+                runs, started = 0, time.perf_counter()
+                while (seconds := time.perf_counter() - started) < ROUND_SECONDS:
+                    session.run(inputs)
+                    runs += 1
+                taken[count].append(seconds / runs)
+        points += [Point(rows, count, statistics.median(times) * 1e3) for count, times in taken.items()]
+    return points
+
+
+def choose(points: Iterable[Point], p99_ms: float | None) -> Point:
+    """The settings for these measurements.
+
+    Without `p99_ms`, the fewest rows and then threads that give about the most rows a second. With it, the most rows of
+    which a run takes at most half of that, and the fewest threads that are about as fast. Raises CannotTune if even the
+    shortest run is too long.
+    """
+    measured = list(points)
+    if p99_ms is None:
+        return _least_as_good(measured)
+    fit = [point for point in measured if point.run_ms * RUNS_IN_P99 <= p99_ms]
+    if not fit:
+        shortest = min(point.run_ms for point in measured)
+        raise CannotTune(
+            f"--p99-ms is {p99_ms:g}, but a caller may wait for two runs, and the shortest takes {shortest:.3g} ms"
+        )
+    most = max(point.rows for point in fit)
+    return _least_as_good([point for point in fit if point.rows == most])
+
+
+def _least_as_good(points: Sequence[Point]) -> Point:
+    """The fewest rows, then threads, of those that give about the most rows a second."""
+    most = max(point.rows_per_second for point in points)
+    good = [point for point in points if point.rows_per_second >= AS_GOOD * most]
+    return min(good, key=lambda point: (point.rows, point.threads))
+
+
+def _table(points: Sequence[Point], best: Point) -> Table:
+    table = Table(caption="efficiency: rows a second by threads times those of one thread", caption_justify="left")
+    for heading in ("rows", "threads", "ms a run", "rows/s", "efficiency", ""):
+        table.add_column(heading, justify="right")
+    one_thread = {point.rows: point.rows_per_second for point in points if point.threads == 1}
+    for point in points:
+        table.add_row(
+            f"{point.rows}",
+            f"{point.threads}",
+            f"{point.run_ms:.3g}",
+            f"{point.rows_per_second:,.0f}",
+            f"{point.rows_per_second / point.threads / one_thread[point.rows]:.0%}",
+            "best" if point == best else "",
+        )
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="signet-serve tune", description="Measure a model on this machine and print the settings to serve it with."
+    )
+    parser.add_argument("model", help="a model's name in the repository, or the path of a package or an ONNX file")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="the repository (default: models)")
+    parser.add_argument(
+        "--p99-ms", type=_milliseconds, help="the time within which callers shall be answered: bounds the rows of a run"
+    )
+    return parser
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} came; milliseconds over 0 were expected")
+    return value
