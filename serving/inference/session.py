@@ -15,6 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
 from serving.inference import providers
+from serving.inference.bfloat16 import has_bfloat16, run_bfloat16
 from serving.inference.providers import ProviderSettings, ProviderUnavailable
 from serving.inference.signature import Signature, Tensors, TensorSpec
 
@@ -31,6 +32,7 @@ _DATATYPE_NAMES = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
@@ -92,6 +94,7 @@ class OnnxSession:
     ) -> None:
         self._session = session
         self._output_names = [spec.name for spec in signature.outputs]
+        self._has_bfloat16 = has_bfloat16(signature)
         self.signature = signature
         self.provider = provider
         self.intra_op_threads = intra_op_threads
@@ -124,7 +127,12 @@ class OnnxSession:
         """All outputs by name. Raises SessionError if the graph fails on these inputs, or by `end`."""
         options = end.options if end else None
         try:
-            return dict(zip(self._output_names, self._session.run(None, inputs, options), strict=True))
+            outputs = (
+                run_bfloat16(self._session, self._output_names, inputs, options)
+                if self._has_bfloat16
+                else self._session.run(None, inputs, options)
+            )
+            return dict(zip(self._output_names, outputs, strict=True))
         except Exception as error:
             raise SessionError(f"the model failed on this input ({_status_word(error)})") from error
 

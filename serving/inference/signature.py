@@ -24,11 +24,13 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "INT32": np.dtype(np.int32),
     "INT64": np.dtype(np.int64),
     "FP16": np.dtype(np.float16),
+    "BF16": np.dtype([("bfloat16", "<u2")]),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(np.object_),
 }
-"""Datatype name to NumPy dtype; the elements of BYTES are str, in UTF-8 on the wire."""
+"""Datatype name to NumPy dtype; the elements of BYTES are str, in UTF-8 on the wire. BF16, which NumPy has not, are its
+2 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,8 @@ def labeller(manifest: Manifest) -> Labeller | None:
             f"a sigmoid output of width 1 has {SIGMOID_LABELS} labels" if sigmoid else f"width {width} was expected"
         )
         raise ModelBroken(f"{len(labels)} labels do not fit the output {output}: {wanted}")
+    if output.datatype in {"BYTES", "BF16"}:
+        raise ModelBroken(f"labels cannot be decided by the output {output}; other numbers than BF16 were expected")
     return Labeller(output.name, tuple(labels), decision)
 
 

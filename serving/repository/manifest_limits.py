@@ -24,10 +24,10 @@ def check_model_name(name: str) -> str:
 
 
 def check_tensor(spec: TensorSpec) -> TensorSpec:
-    """An input or output: its name, datatype and dimensions. BF16 may be stated, though no session runs it yet."""
+    """An input or output: its name, datatype and dimensions."""
     if not spec.name:
         raise ValueError("the name is empty")
-    if spec.datatype not in {*DATATYPES, "BF16"}:
+    if spec.datatype not in DATATYPES:
         raise ValueError(f"datatype {spec.datatype!r} came; one of {', '.join(DATATYPES)} was expected")
     if min(spec.shape, default=0) < -1:
         raise ValueError(f"shape {list(spec.shape)} came; dimensions of -1 or more were expected")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from serving.inference.providers import CPU, ProviderSettings, ProviderUnavailable
 from serving.inference.session import OnnxSession, SessionError, SessionSettings, check_provider
-from serving.inference.signature import TensorSpec
+from serving.inference.signature import DATATYPES, TensorSpec
 from tests import tiny_models as tiny
 
 TASKS = Path("/proc/self/task")
@@ -116,8 +116,32 @@ def test_a_missing_file_is_told_without_its_path(tmp_path):
 
 
 def test_a_datatype_that_is_not_served_is_named():
-    with pytest.raises(SessionError, match=r"x is a tensor\(bfloat16\), which is not served"):
-        OnnxSession.open(tiny.identity_model(TensorProto.BFLOAT16), SETTINGS)
+    length = tiny.model_bytes(
+        [helper.make_node("SequenceLength", ["x"], ["y"])],
+        [helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)],
+        [tiny.value("y", [], TensorProto.INT64)],
+    )
+    with pytest.raises(SessionError, match=r"x is a seq\(tensor\(float\)\), which is not served"):
+        OnnxSession.open(length, SETTINGS)
+
+
+def test_bf16_goes_in_and_out_in_its_bits():
+    session = OnnxSession.open(tiny.identity_model(TensorProto.BFLOAT16), SETTINGS)
+    rows = np.array([[0x3F80, 0x7FC0], [0x0001, 0xFF80], [0, 7]], np.uint16).view(DATATYPES["BF16"])
+    outputs = session.run({"x": rows[:2]})
+    assert session.signature.inputs[0].datatype == "BF16"
+    assert outputs["y"].dtype == DATATYPES["BF16"]
+    assert outputs["y"].tobytes() == rows[:2].tobytes()
+
+
+def test_bf16_beside_other_datatypes_is_computed_with_them():
+    cast = tiny.model_bytes(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)],
+        [tiny.value("x", [None, 2], TensorProto.BFLOAT16)],
+        [tiny.value("y", [None, 2])],
+    )
+    rows = np.array([[0x3F80, 0xC000]], np.uint16).view(DATATYPES["BF16"])
+    assert OnnxSession.open(cast, SETTINGS).run({"x": rows})["y"].tolist() == [[1, -2]]
 
 
 def test_a_failing_input_is_told_in_a_sentence_and_the_session_goes_on():

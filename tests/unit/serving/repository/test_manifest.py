@@ -57,7 +57,7 @@ VALID = {
     "all that may be left out is": {**FIRST, "inputs": IMAGES["inputs"], "outputs": IMAGES["outputs"]},
     "a metric that is an integer": {**IMAGES, "metrics": {"accuracy": 1}},
     "a scalar input": changed(IMAGES, "inputs.0.shape", []),
-    "a datatype that is stated and not run": changed(IMAGES, "inputs.0.datatype", "BF16"),
+    "a datatype that NumPy has not": changed(IMAGES, "inputs.0.datatype", "BF16"),
     "texts of every kind": {
         **IMAGES,
         "task": "shades",

@@ -63,6 +63,13 @@ def test_labels_that_do_not_fit_the_output_are_refused(shape, labels, text):
     assert str(error.value).startswith(text)
 
 
+@pytest.mark.parametrize("datatype", ["BYTES", "BF16"])
+def test_an_output_that_holds_no_numbers_to_compare_is_refused(datatype):
+    signature = Signature((TensorSpec("x", "FP32", (-1, 3)),), (TensorSpec("y", datatype, (-1, 2)),))
+    with pytest.raises(ModelBroken, match=f"labels cannot be decided by the output y {datatype}"):
+        labeller(bare_manifest("m", 1, signature, {"a": 0, "b": 1}))
+
+
 def test_a_sigmoid_with_three_labels_is_refused_saying_that_it_has_two():
     manifest = replace(bare_manifest("m", 1, output(-1, 1), {"a": 0, "b": 1, "c": 2}), decision=Decision("sigmoid"))
     with pytest.raises(ModelBroken, match=r"a sigmoid output of width 1 has 2 labels$"):
