@@ -85,8 +85,8 @@ def _check_names(rows: Sequence[Row], model: ServedModel) -> None:
 
 
 def _tensor(spec: TensorSpec, rows: Sequence[Row], model: ServedModel) -> Any:  # noqa: ANN401 - an array of any dtype
-    if not spec.free_rows or -1 in spec.shape[1:]:
-        raise InvalidInput(f"input: examples cannot say the shape of {spec} of model {model.name}; use Predict")
+    if not spec.free_rows or -1 in spec.shape[1:] or spec.datatype == "BF16":
+        raise InvalidInput(f"input: examples cannot fill {spec} of model {model.name}; use Predict")
     lists: tuple[str, ...] = ("int64_list",)
     if spec.datatype == "BYTES":
         lists = ("bytes_list",)
