@@ -1,7 +1,7 @@
 """The thread that a model's runs go to, which gives way to the threads that talk to callers.
 
-Owns its priority. Measured on 2 cores, while a heavy model was flooded: a lone caller of a tiny one waited 7 ms (p99)
-for the processor if all threads were equal, and below 2 ms so. Does not know what is run.
+Owns its priority. Measured on 2 cores, while a heavy model was flooded with requests of 64 rows: a lone caller of a
+tiny one had 322 of its 2,197 calls a second if all threads were equal, and 2,142 of 2,280 so. Does not know models.
 """
 
 import os
@@ -9,12 +9,12 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-NICENESS = 5
+NICENESS = 10
 """Added to that of the process."""
 
 
 def runner(name: str) -> ThreadPoolExecutor:
-    """One thread `name`. Sessions opened in it give their own threads its priority."""
+    """One thread `name`. The threads of a session that is opened in it have its priority too."""
     return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_give_way)
 
 

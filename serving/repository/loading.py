@@ -6,7 +6,6 @@ proof of batching. Does not know other models, nor states.
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.row_queue import RowQueue
 from serving.inference.run_plan import RunPlan, plan_runs
+from serving.inference.runner import runner
 from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import Metrics
@@ -59,13 +59,14 @@ class Loader:
         """
         started = time.perf_counter()
         try:
-            plan, manifest, golden, rows = self._open(folder, name, version)
+            with runner(f"load-{name}-{version}") as loading:
+                plan, manifest, golden, rows = loading.submit(self._open, folder, name, version).result()
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
         reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
         inline = plan.inline and not reason
-        executor = None if inline else ThreadPoolExecutor(1, thread_name_prefix=f"run-{name}-{version}")
+        executor = None if inline else runner(f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
         session = self._labelling(plan.session, manifest, label_rows)
         seconds = time.perf_counter() - started
