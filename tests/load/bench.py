@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serving.inference.cores import available_cores
-from tests.load.bench_h2load import Load, h2load
+from tests.load.bench_h2load import Call, Load, h2load
 from tests.load.bench_in_process import InProcess
 from tests.load.bench_server import BenchServer, bench_server
 
@@ -48,6 +48,7 @@ class Length:
     in_process_seconds: float
 
 
+TRIAL_SECONDS = 0.2
 QUICK = Length(3, 1.2, 0.2)
 LONG = Length(5, 4.0, 0.5)
 
@@ -100,12 +101,7 @@ def _line(
     rows = _drawn(name, rows_per_call)
     expected = in_process.outputs(rows)
     calls = [server.checked_call(name, INPUTS[name], rows, expected) for server in servers]
-    # A few calls tell about how many more it takes to know the rate.
-    first = [h2load(server.port, call, callers, 2 * callers) for server, call in zip(servers, calls, strict=True)]
-    trials = [
-        h2load(server.port, call, callers, _calls_for(0.2, load, callers))
-        for server, call, load in zip(servers, calls, first, strict=True)
-    ]
+    trials = [_trial(server, call, callers) for server, call in zip(servers, calls, strict=True)]
     loads: list[list[Load]] = [[] for _ in servers]
     in_process.forget()
     for _ in range(length.turns):
@@ -119,6 +115,13 @@ def _line(
         | _figures(taken, rows_per_call, alone)
         for server, taken in zip(servers, loads, strict=True)
     ]
+
+
+def _trial(server: BenchServer, call: Call, callers: int) -> Load:
+    """Enough calls to know about the rate: a few, and where those were over at once, more."""
+    load = h2load(server.port, call, callers, 2 * callers)
+    enough = load.seconds >= TRIAL_SECONDS
+    return load if enough else h2load(server.port, call, callers, _calls_for(TRIAL_SECONDS, load, callers))
 
 
 def _figures(loads: list[Load], rows_per_call: int, in_process_rows_per_second: float) -> dict[str, float]:
