@@ -21,6 +21,9 @@ from serving.inference.signature import Signature, Tensors, TensorSpec
 
 ort.disable_telemetry_events()
 
+FATAL = 4
+"""The severity from which onnxruntime writes lines of its own."""
+
 _DATATYPE_NAMES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -142,7 +145,9 @@ def _session_options(settings: SessionSettings, provider: str) -> ort.SessionOpt
     options.intra_op_num_threads = settings.intra_op_threads
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = settings.deterministic
-    options.log_severity_level = 3
+    # An error is raised as well. onnxruntime would write its line by itself: past the log's queue, so that a full pipe
+    # holds up the run, and with values that callers sent.
+    options.log_severity_level = FATAL
     for key, value in providers.session_config(settings.provider, provider).items():
         options.add_session_config_entry(key, value)
     return options
