@@ -120,6 +120,16 @@ def test_golden_rows_are_test_rows_with_the_outputs_that_keras_gave(package, ima
     assert _manifest(package)["golden"] == {"rows": 16, "tolerance": {"cpu": 1e-5, "cuda": 1e-3}}
 
 
+def test_tensorflow_gives_the_golden_outputs_by_each_of_the_signatures(package):
+    golden = np.load(package / "golden.npz")
+    loaded = tf.saved_model.load(str(package))
+    rows = tf.constant(golden["input.image"])
+    answers = {name: signature(image=rows)["probabilities"].numpy() for name, signature in loaded.signatures.items()}
+    assert sorted(answers) == ["serve", "serving_default"]
+    answers["called"] = loaded.serve(rows)["probabilities"].numpy()
+    assert all(np.abs(answer - golden["output.probabilities"]).max() < 1e-6 for answer in answers.values())
+
+
 def test_evaluation_rows_are_the_test_split_with_its_truth(package, images):
     _, run = images
     evaluation = np.load(package / "evaluation.npz")
