@@ -7,6 +7,7 @@ Label values are bounded: `model` and `version` are those of versions that were 
 never becomes one); `method`, `code` and `reason` come from fixed sets.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from typing import TypeVar
@@ -161,6 +162,17 @@ class Metrics:
         self._model_provider.labels(model, version, provider).set(1)
         self._intra_op_threads.labels(model, version).set(intra_op_threads)
 
+    def requests(self, model: str, version: str) -> list[tuple[str, str, int, float]]:
+        """The requests of a version: method, code, how many, seconds in all."""
+        return [
+            (labels["method"], labels["code"], count, seconds)
+            for labels, count, seconds in _totals(self._request_seconds, model, version)
+        ]
+
+    def waits(self, model: str, version: str) -> tuple[int, float]:
+        """How often rows of a version waited for their run, seconds in all."""
+        return next(((count, seconds) for _, count, seconds in _totals(self._queue_seconds, model, version)), (0, 0.0))
+
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return self._noted(Histogram(name, text, labels, buckets=buckets, registry=self.registry), labels)
 
@@ -174,6 +186,19 @@ class Metrics:
         if "version" in labels:
             self._of_versions.append(metric)
         return metric
+
+
+def _totals(histogram: Histogram, model: str, version: str) -> Iterator[tuple[dict[str, str], int, float]]:
+    """The labels, count and sum of each child of that version."""
+    for family in histogram.collect():
+        counts: dict[tuple[tuple[str, str], ...], float] = {}
+        for sample in family.samples:
+            if (sample.labels["model"], sample.labels["version"]) != (model, version):
+                continue
+            if sample.name.endswith("_count"):
+                counts[tuple(sorted(sample.labels.items()))] = sample.value
+            elif sample.name.endswith("_sum"):
+                yield sample.labels, int(counts.get(tuple(sorted(sample.labels.items())), 0)), sample.value
 
 
 class SupervisorMetrics:

@@ -22,10 +22,11 @@ from serving.repository.desired_state import StateBroken, StateFile
 from serving.repository.following import StateFollower, Team
 from serving.repository.loading import Loader, LoadSettings
 from serving.repository.repository import ModelRepository, ModelState, VersionStatus
-from serving.rpc import health, models_servicer, prediction_servicer
+from serving.rpc import health, models_servicer, open_inference_servicer, prediction_servicer
 from serving.rpc.health import Health
 from serving.rpc.methods import Methods
 from serving.rpc.models_servicer import ModelsServicer
+from serving.rpc.open_inference_servicer import OpenInferenceServicer
 from serving.rpc.prediction_servicer import PredictionServicer
 from serving.rpc.request_boundary import RequestBoundary
 from serving.rpc.tensorflow_serving_servicer import TensorFlowServingServicer
@@ -137,6 +138,13 @@ class Server:
         limits = settings.max_request_rows, settings.max_image_pixels
         return {
             prediction_servicer.SERVICE: PredictionServicer(self.repository, *limits).methods,
+            open_inference_servicer.SERVICE: OpenInferenceServicer(
+                self.repository,
+                self.metrics,
+                settings.max_request_rows,
+                lambda: self.health.is_serving,
+                allow_control=settings.allow_control,
+            ).methods,
             models_servicer.SERVICE: ModelsServicer(self.repository, allow_control=settings.allow_control).methods,
             **TensorFlowServingServicer(self.repository, *limits).services,
         }

@@ -16,6 +16,7 @@ from serving.errors import InvalidInput, ModelNotReady
 from serving.inference.row_queue import RowQueue
 from serving.inference.session import RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors
+from serving.inference.statistics import RunStatistics
 from serving.inference.waiting import NORMAL, Share, Slot, Waiting
 from serving.metrics import QueueMetrics
 
@@ -55,6 +56,7 @@ class Batcher:
         self._closed = False
         self._first_run_over = False
         self._row_seconds = 0.0
+        self.statistics = RunStatistics()
 
     @property
     def signature(self) -> Signature:
@@ -188,6 +190,7 @@ class Batcher:
         self._metrics.run_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
         self._metrics.rows.inc(rows)
+        self.statistics.add(len(shares), rows, seconds)
         return _divided(outputs, shares)
 
     def _learn(self, row_seconds: float) -> None:

@@ -48,17 +48,11 @@ def decode_tensors(tensors: Iterable[prediction_pb2.Tensor], signature: Signatur
     """
     decoded: Tensors = {}
     for tensor in tensors:
-        spec = _spec(tensor.name, signature, decoded)
+        spec = input_spec(tensor.name, signature, decoded, "tensors")
         shape = tuple(tensor.shape)
         check_shape(spec, tensor.datatype, shape, max_rows)
         decoded[spec.name] = _decode(tensor, spec, shape)
-    if len(decoded) < len(signature.inputs):
-        missing = [spec.name for spec in signature.inputs if spec.name not in decoded]
-        raise InvalidInput(
-            f"tensors: input {', '.join(missing)} is missing; the model takes {_listed(signature.inputs)}"
-        )
-    if len(decoded) > 1:
-        check_rows(signature, decoded)
+    check_complete(signature, decoded, "tensors")
     return decoded
 
 
@@ -92,6 +86,27 @@ def check_shape(spec: TensorSpec, datatype: str, shape: tuple[int, ...], max_row
         raise InvalidInput(f"input {spec.name}: {shape[0]} rows came; 1 to {max_rows} were expected")
     if 0 in shape and math.prod(size or 1 for size in shape) * spec.dtype.itemsize > _MAX_ARRAY_BYTES:
         raise InvalidInput(f"input {spec.name}: shape {list(shape)} came; no array is that large")
+
+
+def input_spec(name: str, signature: Signature, decoded: Tensors, field: str) -> TensorSpec:
+    """The input of that name, one that is not in `decoded` yet; InvalidInput names `field`."""
+    spec = signature.input(name)
+    if spec is None:
+        raise InvalidInput(f"{field}: no input is named {name[:128]!r}; the model takes {_listed(signature.inputs)}")
+    if name in decoded:
+        raise InvalidInput(f"{field}: input {name} came twice")
+    return spec
+
+
+def check_complete(signature: Signature, decoded: Tensors, field: str) -> None:
+    """Raise InvalidInput, naming `field`, unless all inputs came, with as many rows each."""
+    if len(decoded) < len(signature.inputs):
+        missing = [spec.name for spec in signature.inputs if spec.name not in decoded]
+        raise InvalidInput(
+            f"{field}: input {', '.join(missing)} is missing; the model takes {_listed(signature.inputs)}"
+        )
+    if len(decoded) > 1:
+        check_rows(signature, decoded)
 
 
 def check_rows(signature: Signature, inputs: Tensors) -> None:
@@ -147,15 +162,6 @@ def unpack_bytes(name: str, raw: bytes) -> list[bytes]:
             raise InvalidInput(f"input {name}: BYTES element {len(elements)} is cut off")
         elements.append(raw[start:position])
     return elements
-
-
-def _spec(name: str, signature: Signature, decoded: Tensors) -> TensorSpec:
-    spec = signature.input(name)
-    if spec is None:
-        raise InvalidInput(f"tensors: no input is named {name[:128]!r}; the model takes {_listed(signature.inputs)}")
-    if name in decoded:
-        raise InvalidInput(f"tensors: input {name} came twice")
-    return spec
 
 
 def _decode(tensor: prediction_pb2.Tensor, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray[Any]:
