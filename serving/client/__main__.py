@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 from serving.client.client import Client
+from serving.client.conformance.command import add_flags as add_conformance_flags
+from serving.client.conformance.command import conformance
 from serving.client.evaluate import evaluate
 from serving.client.load.command import add_flags, load_test
 from serving.client.model_commands import health, labels, list_models, load_model, show_model, unload_model
@@ -87,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("package", type=Path, metavar="PACKAGE_DIR", help="the folder that holds manifest.json")
 
     add_flags(_add(commands, "load-test", "send calls at a stated rate, tell what became of them", load_test))
+
+    add_conformance_flags(
+        _add(
+            commands, "conformance", "check any server of the Open Inference Protocol against its promises", conformance
+        )
+    )
 
     _add_models(_add(commands, "models", "list the models, show one, load or unload versions", list_models))
     return whole
