@@ -52,7 +52,7 @@ def decode_inputs(request: ModelInferRequest, signature: Signature, max_rows: in
         check_shape(spec, tensor.datatype, shape, max_rows)
         if not raw:
             decoded[spec.name] = _decode_contents(tensor.contents, spec, shape)
-        elif tensor.HasField("contents"):
+        elif tensor.HasField("contents") and tensor.contents.ByteSize():
             raise InvalidInput(f"input {spec.name}: contents came beside raw_input_contents; one of them was expected")
         else:
             decoded[spec.name] = decode_raw(spec, shape, raw[index])

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from onnx import TensorProto
 
+from serving.logs import configure_logs
 from serving.rpc.transport import CAPABILITIES
 from tests import tiny_models as tiny
 from tests.running_server import running_server
@@ -116,6 +117,7 @@ def main() -> int:
     unknown = set(flags.clients) - set(scripts)
     if unknown:
         parser.error(f"no client is named {', '.join(sorted(unknown))}")
+    configure_logs("console", "error")
     outcomes = {
         (name, transport): run(scripts[name], transport)
         for name in flags.clients or scripts

@@ -135,6 +135,12 @@ def test_an_answer_names_model_version_and_id(infer):
     assert infer(raw("letters", [[0, 9, 0]], model_version="1")).id == ""
 
 
+def test_contents_that_hold_nothing_may_stand_beside_raw_ones(infer):
+    request = raw("letters", [[0, 9, 0]])
+    request.inputs[0].contents.SetInParent()
+    assert infer(request) == infer(raw("letters", [[0, 9, 0]]))
+
+
 def test_outputs_come_as_asked_for_and_all_if_none_is(infer):
     a, b = (ModelInferRequest.InferInputTensor(name=name, datatype="FP32", shape=[1, 2]) for name in ("a", "b"))
     rows = [np.array(row, np.float32).tobytes() for row in ([3, 4], [1, 2])]
