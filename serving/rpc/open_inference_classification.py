@@ -15,7 +15,7 @@ from serving.inference.labels import Labeller
 from serving.inference.signature import TensorSpec
 
 NOT_CLASSIFIED = frozenset({"FP16", "BF16", "BOOL", "BYTES"})
-MAX_TEXTS = 262_144
+MAX_TEXTS = 65_536
 """In one answer: they are made where other callers wait."""
 
 

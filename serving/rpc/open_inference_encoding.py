@@ -21,6 +21,9 @@ from serving.rpc.open_inference_decoding import CONTENTS_FIELD
 from serving.rpc.open_inference_parameters import class_count, refuse_shared_memory
 from serving.rpc.tensor_codec import pack_bytes
 
+_PACKED_AS_RAW = frozenset({"BOOL", "FP32", "FP64"})
+"""Datatypes whose packed list on the wire is the bytes of the array."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -95,10 +98,22 @@ def _described(name: str, datatype: str, shape: tuple[int, ...]) -> bytes:
 def _typed(outputs: Iterable[tuple[TensorSpec, NDArray[Any]]]) -> bytes:
     response = ModelInferResponse()
     for spec, array in outputs:
-        values: list[Any] = array.ravel().tolist()
-        if spec.datatype == "BYTES":
-            values = [one.encode() for one in values]
-        contents = InferTensorContents()
-        getattr(contents, CONTENTS_FIELD[spec.datatype]).extend(values)
-        response.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape, contents=contents)
+        response.outputs.add(
+            name=spec.name, datatype=spec.datatype, shape=array.shape, contents=_contents(spec.datatype, array)
+        )
     return response.SerializeToString()
+
+
+def _contents(datatype: str, array: NDArray[Any]) -> InferTensorContents:
+    field = CONTENTS_FIELD[datatype]
+    if datatype in _PACKED_AS_RAW and array.size:
+        # Packed elements and a bytes field differ by their tag, the first byte.
+        data = InferTensorContents(bytes_contents=[np.ascontiguousarray(array).tobytes()]).SerializeToString()
+        number = InferTensorContents.DESCRIPTOR.fields_by_name[field].number
+        return InferTensorContents.FromString(bytes([number << 3 | data[0] & 7]) + data[1:])
+    values: list[Any] = array.ravel().tolist()
+    if datatype == "BYTES":
+        values = [one.encode() for one in values]
+    contents = InferTensorContents()
+    getattr(contents, field).extend(values)
+    return contents
