@@ -89,8 +89,6 @@ Global___StatisticDuration: _TypeAlias = StatisticDuration  # noqa: Y015
 
 @_typing.final
 class InferStatistics(_message.Message):
-    """Parts that are not measured on their own are 0."""
-
     DESCRIPTOR: _descriptor.Descriptor
 
     SUCCESS_FIELD_NUMBER: _builtins.int
@@ -114,15 +112,21 @@ class InferStatistics(_message.Message):
         """Waits for a run."""
 
     @_builtins.property
-    def compute_input(self) -> Global___StatisticDuration: ...
+    def compute_input(self) -> Global___StatisticDuration:
+        """As often as compute_infer, which its time is part of."""
+
     @_builtins.property
     def compute_infer(self) -> Global___StatisticDuration:
         """Runs, each counted for every caller in it."""
 
     @_builtins.property
-    def compute_output(self) -> Global___StatisticDuration: ...
+    def compute_output(self) -> Global___StatisticDuration:
+        """As often as compute_infer, which its time is part of."""
+
     @_builtins.property
-    def cache_hit(self) -> Global___StatisticDuration: ...
+    def cache_hit(self) -> Global___StatisticDuration:
+        """There is no cache."""
+
     @_builtins.property
     def cache_miss(self) -> Global___StatisticDuration: ...
     def __init__(

@@ -142,6 +142,8 @@ def test_statistics_count_requests_rows_and_runs(controlled):
     stats = figures.inference_stats
     assert [one.count for one in (stats.success, stats.fail, stats.queue, stats.compute_infer)] == [3, 1, 3, 3]
     assert stats.success.ns > stats.compute_infer.ns > 0
+    assert [one.count for one in (stats.compute_input, stats.compute_output)] == [3, 3]
+    assert {one.batch_size: one.compute_output.count for one in figures.batch_stats} == {1: 1, 3: 2}
     assert {one.batch_size: one.compute_infer.count for one in figures.batch_stats} == {1: 1, 3: 2}
     assert sum(one.compute_infer.ns for one in figures.batch_stats) == pytest.approx(stats.compute_infer.ns, abs=3)
     assert figures.last_inference > 1_700_000_000_000
