@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test clients bench-quick bench check protos constraints clean
+.PHONY: help demo serve train test clients conformance bench-quick bench check protos constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: .venv/.installed ## Run the unit and contract tests
 
 clients: .venv/.installed ## Run other people's clients, each in an environment of its own, against a running server
 	@$(BIN)/python -m tests.clients.run $(ARGS)
+
+conformance: .venv/.installed ## Check this server, KServe's and MLServer's against the Open Inference Protocol: README's table
+	@$(BIN)/python -m tests.clients.peers.columns $(ARGS)
 
 bench-quick: .venv/.installed ## Measure calls a second against onnxruntime in a loop: 3 minutes, a table and build/bench.json
 	@$(BIN)/python -m tests.load.bench

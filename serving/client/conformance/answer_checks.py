@@ -20,7 +20,8 @@ from serving.client.conformance.tensor_forms import DATATYPES
 
 RAW = "ModelInferRequest.raw_input_contents"
 TYPED = "InferTensorContents"
-IDS = ("42", "\u00fcber \u2713", "x" * 1000)
+IDS = ("42", "7f3c2f8e-0000-4000-8000-000000000000", "x" * 1000)
+ID_OF_ANY_TEXT = "\u00fcber \u2713"
 MANY_ROWS = 17
 
 
@@ -79,6 +80,12 @@ def _echoed_id(subject: Subject) -> None:
         broken_if(reply, reply.ok().id != one, f"id: {one[:40]!r}")
 
 
+@must("infer.id-of-any-text", "An id that is not ASCII comes back too", "ModelInferRequest.id: a string is UTF-8")
+def _id_of_any_text(subject: Subject) -> None:
+    reply = subject.infer(subject.main.request(subject.main.arrays(), request_id=ID_OF_ANY_TEXT))
+    broken_if(reply, reply.ok().id != ID_OF_ANY_TEXT, f"id: {ID_OF_ANY_TEXT!r}")
+
+
 @convention("infer.no-id", "Without an id in the request there is none in the answer", "ModelInferResponse.id")
 def _no_id(subject: Subject) -> None:
     reply = subject.infer(subject.main.request(subject.main.arrays()))
@@ -95,7 +102,7 @@ def _model_name(subject: Subject) -> None:
 def _version(subject: Subject) -> None:
     for asked in ("", *versions_of(subject)):
         reply = subject.infer(subject.main.request(subject.main.arrays(), model_version=asked))
-        right = (asked,) if asked else subject.main.versions
+        right = (asked,) if asked else subject.versions
         broken_if(reply, reply.ok().model_version not in right, f"model_version: one of {', '.join(right)}")
 
 
@@ -198,6 +205,7 @@ CHECKS: tuple[Check[Subject], ...] = (
     _raw_for_raw,
     _typed_for_typed,
     _echoed_id,
+    _id_of_any_text,
     _no_id,
     _model_name,
     _version,

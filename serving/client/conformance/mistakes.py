@@ -20,13 +20,13 @@ HALF_OF_64_BITS = 2**32
 
 def right(subject: Subject) -> ModelInferRequest:
     """A raw request to the main model without a mistake."""
-    return subject.main.request(subject.main.arrays())
+    return subject.main.request(subject.main.arrays(rows=1))
 
 
 def right_typed(subject: Subject) -> ModelInferRequest:
     """The same, typed."""
     model = subject.typed()
-    return model.request(model.arrays(), "typed")
+    return model.request(model.arrays(rows=1), "typed")
 
 
 def unknown_model(subject: Subject) -> ModelInferRequest:
@@ -98,7 +98,7 @@ def raw_too_long(subject: Subject) -> ModelInferRequest:
 def raw_entry_missing(subject: Subject) -> ModelInferRequest:
     """Raw contents of all inputs but the last."""
     model = subject.with_several_inputs()
-    request = model.request(model.arrays())
+    request = model.request(model.arrays(rows=1))
     del request.raw_input_contents[-1]
     return request
 
@@ -113,7 +113,7 @@ def raw_entry_too_many(subject: Subject) -> ModelInferRequest:
 def raw_and_typed(subject: Subject) -> ModelInferRequest:
     """Both forms at once."""
     model = subject.typed()
-    arrays = model.arrays()
+    arrays = model.arrays(rows=1)
     request = model.request(arrays)
     first = request.inputs[0]
     first.contents.CopyFrom(tensor_forms.to_typed(arrays[first.name], first.datatype))
@@ -155,7 +155,7 @@ def fp16_typed(subject: Subject) -> ModelInferRequest:
     model = subject.with_datatype("FP16")
     if len(model.inputs) > 1:
         raise NotTried(f"no model takes FP16 alone: {subject.name}_fp16 was looked for")
-    request = model.request(model.arrays())
+    request = model.request(model.arrays(rows=1))
     elements = len(request.raw_input_contents[0]) // 2
     del request.raw_input_contents[:]
     request.inputs[0].contents.fp32_contents.extend([1.0] * elements)
@@ -165,7 +165,7 @@ def fp16_typed(subject: Subject) -> ModelInferRequest:
 def bytes_cut_off(subject: Subject) -> ModelInferRequest:
     """A last element of BYTES whose length says more than there is."""
     model = subject.with_datatype("BYTES")
-    request = model.request(model.arrays())
+    request = model.request(model.arrays(rows=1))
     index = [spec.datatype for spec in model.inputs].index("BYTES")
     request.raw_input_contents[index] = request.raw_input_contents[index][:-1]
     return request

@@ -54,9 +54,10 @@ _NOT_FOUND = frozenset({"unknown-model", "unknown-version"})
 
 def _refuses(spoil: mistakes.Spoilt) -> Callable[[Subject], None]:
     def attempt(subject: Subject) -> None:
-        # A server that refuses everything has not seen the mistake.
+        # A server that refuses everything has not seen the mistake, and one that fell over it has not refused it.
         subject.expect_answer(subject.main)
         subject.infer(spoil(subject)).refused("an error")
+        subject.expect_answer(subject.main)
 
     return attempt
 
@@ -65,7 +66,7 @@ def _refuses(spoil: mistakes.Spoilt) -> Callable[[Subject], None]:
 def _not_found(subject: Subject) -> None:
     _expect_not_found(subject.metadata(UNKNOWN_MODEL))
     _expect_not_found(subject.infer(mistakes.unknown_model(subject)))
-    if subject.main.versions:
+    if subject.versions:
         _expect_not_found(subject.metadata(subject.name, UNKNOWN_VERSION))
         _expect_not_found(subject.infer(mistakes.unknown_version(subject)))
 

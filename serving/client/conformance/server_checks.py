@@ -14,10 +14,10 @@ UNKNOWN_VERSION = "987654321"
 
 
 def versions_of(subject: Subject) -> tuple[str, ...]:
-    """The versions of the main model; raises NotTried if the server lists none, which it may."""
-    if not subject.main.versions:
-        raise NotTried("the model's metadata list no versions")
-    return subject.main.versions
+    """The versions of the main model; raises NotTried if the server tells of none, which it may."""
+    if not subject.versions:
+        raise NotTried("neither metadata nor answers tell of versions")
+    return subject.versions
 
 
 @must("server.live", "ServerLive says that the server is live", "inference_grpc.md, Server Live")
@@ -92,7 +92,9 @@ def _metadata_tensors(subject: Subject) -> None:
 
 @must("model.metadata.versions", "Each version that is listed is ready", "ModelMetadataResponse.versions")
 def _metadata_versions(subject: Subject) -> None:
-    for version in versions_of(subject):
+    if not subject.main.versions:
+        raise NotTried("the model's metadata list no versions")
+    for version in subject.main.versions:
         reply = subject.ready(subject.name, version)
         broken_if(reply, not reply.ok().ready, f"ready: true, since version {version} is listed")
 
@@ -104,14 +106,18 @@ def _unknown_metadata(subject: Subject) -> None:
     subject.metadata(UNKNOWN_MODEL).refused("an error")
 
 
-@must("model.metadata.unknown-version", "So are those of a version", "ModelMetadataRequest.version")
+@must(
+    "model.metadata.unknown-version",
+    "Metadata of a version that is not there, too",
+    "ModelMetadataRequest.version",
+)
 def _unknown_version_metadata(subject: Subject) -> None:
     versions_of(subject)
     subject.metadata(subject.name, UNKNOWN_VERSION).refused("an error")
 
 
 @convention(
-    "model.metadata.platform", "The platform reads <project>_<format>", "inference_grpc.md, Platforms: information only"
+    "model.metadata.platform", "The platform reads PROJECT_FORMAT", "inference_grpc.md, Platforms: information only"
 )
 def _platform(subject: Subject) -> None:
     reply = subject.metadata(subject.name)

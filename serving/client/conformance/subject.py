@@ -84,6 +84,7 @@ class Subject:
         self.name = names[0]
         self._names = [*names, *(f"{names[0]}_{datatype.lower()}" for datatype in DATATYPES)]
         self._models: dict[str, IdentityModel] = {}
+        self.versions: tuple[str, ...] = ()
 
     def find_models(self) -> None:
         """Ask for the metadata of every model that may be there; what is no identity model is left out."""
@@ -93,6 +94,8 @@ class Subject:
             model = _identity_model(name, reply.message) if reply.message is not None else None
             if model is not None:
                 self._models[name] = model
+        if self.name in self._models:
+            self.versions = self.main.versions or self._answered_version()
 
     @property
     def main(self) -> IdentityModel:
@@ -121,6 +124,12 @@ class Subject:
             if len(model.inputs) > 1:
                 return model
         raise NotTried("no model has two inputs")
+
+    def _answered_version(self) -> tuple[str, ...]:
+        """Metadata need not list versions; a server that names one in its answers has them all the same."""
+        self.target.start_clock()
+        answer = self.infer(self.main.request(self.main.arrays())).message
+        return (answer.model_version,) if answer is not None and answer.model_version else ()
 
     def metadata(self, name: str, version: str = "") -> Reply[metadata_pb2.ModelMetadataResponse]:
         """Call ModelMetadata."""

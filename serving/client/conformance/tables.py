@@ -29,12 +29,13 @@ def print_results(results: Sequence[Result]) -> None:
 
 def summary(results: Sequence[Result]) -> str:
     """The counts in a sentence."""
-    demanded = [one for one in results if one.severity == "must"]
     counts = Counter(one.outcome for one in results)
-    failed = counts["fail"]
-    told = f"{len(results)} checks: {counts['pass']} met, {counts['differs']} conventions not followed"
-    verdict = "every MUST that could be tried is met" if not failed else f"{failed} of {len(demanded)} MUSTs are broken"
-    return f"{told}, {counts['skip']} not tried; {verdict}"
+    tried = sum(one.severity == "must" and one.outcome != "skip" for one in results)
+    verdict = f"{counts['fail']} of {tried} MUSTs are broken" if counts["fail"] else f"all {tried} MUSTs tried are met"
+    return (
+        f"{len(results)} checks: {counts['pass']} met, {counts['fail']} broken, {counts['differs']} unlike the "
+        f"convention, {counts['skip']} not tried; {verdict}"
+    )
 
 
 def as_json(address: str, models: Sequence[str], results: Sequence[Result]) -> dict[str, Any]:

@@ -18,15 +18,15 @@ from serving.errors import Unavailable
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
-MAX_SHOWN = 400
-MAX_SHOWN_BYTES = 48
+MAX_SHOWN = 1000
+MAX_SHOWN_BYTES = 40
 
 M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[M]):
-    """How a call ended: the status `code` and its `text`, and the `message` if it is OK."""
+    """How a call ended: the status `code` and its `text`, and the `message` if it is OK and can be read."""
 
     sent: str
     code: grpc.StatusCode
@@ -39,17 +39,15 @@ class Reply(Generic[M]):
         return f"{self.code.name}: {self.text}"[:MAX_SHOWN] if self.message is None else f"OK {shown(self.message)}"
 
     def ok(self) -> M:
-        """The message; raises BrokenPromise if the call failed."""
+        """The message; raises BrokenPromise without one."""
         if self.message is None:
-            raise self.broken("OK")
+            raise self.broken("OK and an answer")
         return self.message
 
     def refused(self, expected: str) -> None:
-        """Raises BrokenPromise unless the call ended with an error, in time, from a server that is there."""
-        if self.message is not None:
+        """Raises BrokenPromise unless the call ended with an error, and in time."""
+        if self.code in {grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED}:
             raise self.broken(expected)
-        if self.code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}:
-            raise self.broken(f"{expected}, at once")
 
     def broken(self, expected: str) -> BrokenPromise:
         """This reply as a broken promise."""
@@ -97,7 +95,7 @@ class Target:
         return self.call_bytes(method, request.SerializeToString(), answer, f"{method} {shown(request)}")
 
     def call_bytes(self, method: str, request: bytes, answer: type[M], sent: str) -> Reply[M]:
-        """Call `method` with bytes that need be no message; an answer that does not parse is INTERNAL, as in gRPC."""
+        """Call `method` with bytes that need be no message; OK with bytes that are no `answer` has no message."""
         unary: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(f"/{SERVICE}/{method}")
         try:
             came = unary(request, timeout=self.remaining_seconds())
@@ -124,7 +122,7 @@ def _parsed(came: bytes, answer: type[M], sent: str) -> Reply[M]:
     try:
         return Reply(sent, grpc.StatusCode.OK, "", answer.FromString(came))
     except DecodeError:
-        return Reply(sent, grpc.StatusCode.INTERNAL, f"OK with {len(came)} bytes that are no {answer.__name__}", None)
+        return Reply(sent, grpc.StatusCode.OK, f"{len(came)} bytes that are no {answer.__name__}", None)
 
 
 def shown(message: Message) -> str:

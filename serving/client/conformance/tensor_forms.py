@@ -100,11 +100,10 @@ def to_typed(array: NDArray[Any], datatype: str) -> InferTensorContents:
 def from_raw(raw: bytes, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """The array; raises Unreadable if `raw` has not the size that `shape` demands."""
     kind = _kind(datatype)
-    count = math.prod(shape)
     if datatype == "BYTES":
         return _shaped(_texts(raw), datatype, shape)
-    if len(raw) != count * kind.item_bytes:
-        raise Unreadable(f"{len(raw)} raw bytes for {datatype} {list(shape)}, which has {count * kind.item_bytes}")
+    if len(raw) != _elements(shape) * kind.item_bytes:
+        raise Unreadable(f"{len(raw)} raw bytes for {datatype} {list(shape)}")
     return np.frombuffer(raw, kind.dtype.newbyteorder("<")).astype(kind.dtype).reshape(shape)
 
 
@@ -144,9 +143,18 @@ def _texts(raw: bytes) -> list[bytes]:
     return texts
 
 
+def _elements(shape: tuple[int, ...]) -> int:
+    if min(shape, default=0) < 0:
+        raise Unreadable(f"a negative length in its shape {list(shape)}")
+    return math.prod(shape)
+
+
 def _shaped(elements: list[Any], datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    if len(elements) != math.prod(shape):
+    if len(elements) != _elements(shape):
         raise Unreadable(f"{len(elements)} elements for {datatype} {list(shape)}")
     flat = np.empty(len(elements), DATATYPES[datatype].dtype)
-    flat[:] = elements
+    try:
+        flat[:] = elements
+    except OverflowError as error:
+        raise Unreadable(f"an element that is no {datatype}") from error
     return flat.reshape(shape)
