@@ -1,14 +1,16 @@
 """`make clients`: other people's clients, unmodified, against a running server, on each transport.
 
 Every other script in this folder is a client. It begins with `# requirements: ` lines, pip requirements of an
-environment of its own below build/clients (their message classes and ours could not live in one process); it is started
-as `python SCRIPT HOST:PORT REPOSITORY`, prints a line for each thing that it has checked, and exits 0 if all were as
-expected. What is served is in `put_models`; control is allowed, and each script gets a server of its own.
+environment of its own below build/clients (their message classes and ours could not live in one process), and may say
+`# needs glibc 2.38`: then it is left out where that is older. It is started as `python SCRIPT HOST:PORT REPOSITORY`,
+prints a line for each thing that it has checked, and exits 0 if all were as expected. What is served is in
+`put_models`; control is allowed, and each script gets a server of its own.
 """
 
 import argparse
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from tests.running_server import running_server
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / "build" / "clients"
 HEADER = "# requirements: "
+GLIBC_HEADER = "# needs glibc "
 SCRIPT_SECONDS = 180
 INSTALL_SECONDS = 900
 
@@ -63,6 +66,16 @@ def requirements(script: Path) -> list[str]:
     """What a client script asks for."""
     lines = script.read_text("utf-8").splitlines()
     return [line.removeprefix(HEADER).strip() for line in lines if line.startswith(HEADER)]
+
+
+def glibc_needed(script: Path) -> str:
+    """The glibc that a client's programs need, if this machine's is older; else ""."""
+    for line in script.read_text("utf-8").splitlines():
+        if line.startswith(GLIBC_HEADER):
+            needed = line.removeprefix(GLIBC_HEADER).strip()
+            if _numbers(platform.libc_ver()[1]) < _numbers(needed):
+                return needed
+    return ""
 
 
 def environment(script: Path) -> Path:
@@ -107,6 +120,10 @@ def run(script: Path, transport: str) -> bool:
                 return False
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
 def main() -> int:
     """Run the scripts; 1 if one of them failed."""
     scripts = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.py")) if requirements(path)}
@@ -118,9 +135,15 @@ def main() -> int:
     if unknown:
         parser.error(f"no client is named {', '.join(sorted(unknown))}")
     configure_logs("console", "error")
+    chosen = []
+    for name in flags.clients or scripts:
+        if needed := glibc_needed(scripts[name]):
+            print(f"skip {name}: it needs glibc {needed}")
+        else:
+            chosen.append(name)
     outcomes = {
         (name, transport): run(scripts[name], transport)
-        for name in flags.clients or scripts
+        for name in chosen
         for transport in flags.transport or sorted(CAPABILITIES)
     }
     for (name, transport), passed in outcomes.items():

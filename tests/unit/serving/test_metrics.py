@@ -204,3 +204,17 @@ def test_two_servers_of_a_process_do_not_share_figures(metrics):
 def test_the_build_is_named_by_its_version(metrics):
     (family,) = [family for family in ours(metrics) if family.name == "signet_build"]
     assert family.samples[0].labels["version"].count(".") == 2
+
+
+def test_the_requests_and_waits_of_one_version_can_be_read(metrics):
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.5)
+    metrics.observe_request("letters", "1", "Predict", "OK", 0.25)
+    metrics.observe_request("letters", "1", "Predict", "INVALID_ARGUMENT", 0.125)
+    metrics.observe_request("letters", "2", "Predict", "OK", 9)
+    metrics.queue("letters", "1").queue_seconds.observe(2)
+    assert metrics.requests("letters", "1") == [
+        ("Predict", "OK", 2, 0.75),
+        ("Predict", "INVALID_ARGUMENT", 1, 0.125),
+    ]
+    assert metrics.waits("letters", "1") == (1, 2.0)
+    assert (metrics.requests("letters", "3"), metrics.waits("letters", "3")) == ([], (0, 0.0))
