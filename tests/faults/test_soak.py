@@ -1,0 +1,17 @@
+"""Half a minute of what `make soak` does for twenty: the server does not grow, and gives each client what it must."""
+
+from tests.load.soak import Soak, soak
+from tests.process_figures import ProcessFigures
+
+SECONDS = 25.0
+
+
+def test_mixed_traffic_is_answered_as_it_must_and_grows_nothing(transport):
+    assert soak(transport, SECONDS).complaints == []
+
+
+def test_a_server_that_grows_is_complained_about():
+    samples = [ProcessFigures(100.0 + n, 30, 10) for n in range(20)]
+    assert Soak("aio", 1.0, samples, {}, {}).complaints == [
+        "resident_mib: growth of 16.7%, 102.0 to 119.0; less than 10% was expected"
+    ]
