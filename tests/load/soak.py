@@ -69,7 +69,7 @@ class Soak:
         """What was not as it must be, in sentences."""
         grown = [(name, self.growth(name)) for name in FIGURES]
         return [
-            f"{name}: growth of {one.share:.1%}, {one.before:.1f} to {one.after:.1f}; less than {GROWTH:.0%} was expected"
+            f"{name}: {one.before:.1f} to {one.after:.1f}, {one.share:+.1%}; less than {GROWTH:.0%} was expected"
             for name, one in grown
             if one.share >= GROWTH
         ] + [f"{what} came {count} times" for what, count in self.unexpected.items()]
