@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_a_server_loads_the_int8_package_and_its_golden_check_passes(quantized):
     assert (served.golden.rows, served.golden.tolerance) == (16, 0.05)
     assert served.golden.max_abs_difference < 1e-5
     assert served.unbatched_reason == ""
-    served.executor.shutdown()
+    asyncio.run(served.close(0))
 
 
 def test_a_model_that_loses_too_much_is_published_in_fp32_alone_and_told_by_how_much(tmp_path):

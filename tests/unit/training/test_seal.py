@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def served(folder: Path) -> Any:
     """What a server makes of the version: loaded, its golden check passed."""
     loader = Loader(LoadSettings(SessionSettings(intra_op_threads=1), 64, 256), Metrics())
     model = loader.load(folder, folder.parent.name, int(folder.name))
-    model.executor.shutdown()
+    asyncio.run(model.close(0))
     return model
 
 
