@@ -31,10 +31,11 @@ def run_bfloat16(
 
 
 def _value(array: NDArray[Any]) -> ort.OrtValue:
+    # order="C" keeps a scalar one, which ascontiguousarray would give an axis.
+    contiguous = np.asarray(array, order="C")
     if array.dtype != BF16:
-        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
-    bits = np.ascontiguousarray(array).view(np.uint16)
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _ONNX_BFLOAT16)
+        return ort.OrtValue.ortvalue_from_numpy(contiguous)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous.view(np.uint16), _ONNX_BFLOAT16)
 
 
 def _array(value: ort.OrtValue) -> NDArray[Any]:

@@ -144,6 +144,11 @@ def test_bf16_beside_other_datatypes_is_computed_with_them():
     assert OnnxSession.open(cast, SETTINGS).run({"x": rows})["y"].tolist() == [[1, -2]]
 
 
+def test_a_bf16_scalar_stays_a_scalar():
+    session = OnnxSession.open(tiny.identity_model(TensorProto.BFLOAT16, shape=()), SETTINGS)
+    assert session.run({"x": np.array(0x3F80, np.uint16).view(DATATYPES["BF16"])})["y"].shape == ()
+
+
 def test_a_failing_input_is_told_in_a_sentence_and_the_session_goes_on():
     session = OnnxSession.open(tiny.gather_model(), SETTINGS)
     with pytest.raises(SessionError, match=r"^the model failed on this input \(INVALID_ARGUMENT\)$"):
