@@ -40,3 +40,9 @@ def run(shares: list[Share]) -> None:
     """Answer each share by its own numbers."""
     for share in shares:
         share.caller.deliver({"y": share.inputs["x"] * 10}, share.rows)
+
+
+def learn(queue: RowQueue, row_seconds: float) -> None:
+    """Let the queue see some runs, which took so long for each row; the first one is not believed."""
+    for _ in range(3):
+        queue.finish(4, 4 * row_seconds)

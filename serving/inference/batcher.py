@@ -12,7 +12,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from serving.errors import InvalidInput, ModelNotReady
+from serving.errors import DeadlineExceeded, InvalidInput, ModelNotReady
+from serving.inference.alarm import Alarm
 from serving.inference.row_queue import RowQueue
 from serving.inference.session import RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors
@@ -21,9 +22,6 @@ from serving.inference.waiting import NORMAL, Share, Slot, Waiting
 from serving.metrics import QueueMetrics
 
 Outcome = Tensors | Exception
-
-SLOWER_WEIGHT = 0.05
-"""A faster run is believed at once, a slower one by this much: what is known is what a row costs at the least."""
 
 
 class Batcher:
@@ -54,8 +52,7 @@ class Batcher:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
-        self._first_run_over = False
-        self._row_seconds = 0.0
+        self._alarm = Alarm(self._fail_late, clock)
         self.statistics = RunStatistics()
 
     @property
@@ -87,8 +84,10 @@ class Batcher:
             raise ModelNotReady("this version is being unloaded")
         rows = self._session.signature.rows(inputs)
         waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
-        self._queue.put(waiting, self._row_seconds)
+        self._queue.put(waiting)
         self._idle.clear()
+        if deadline < self._alarm.time and self._executor is not None:
+            self._alarm.set(deadline)
         return waiting
 
     def start(self) -> None:
@@ -108,8 +107,7 @@ class Batcher:
     def discard(self, waiting: Waiting) -> None:
         """Forget a caller who is gone; a run in a thread that nobody waits for any more ends."""
         self._queue.discard(waiting)
-        if self._end is not None and all(share.caller.future.done() for share in self._shares):
-            self._end.ask()
+        self._end_unless_awaited()
 
     async def close(self, drain_seconds: float) -> None:
         """Refuse new rows, answer those that wait for at most `drain_seconds`, then fail the rest."""
@@ -118,11 +116,29 @@ class Batcher:
             await asyncio.wait_for(self._idle.wait(), drain_seconds)
         except TimeoutError:
             self._queue.fail_all(ModelNotReady("this version was unloaded before these rows had their turn"))
+        self._alarm.stop()
 
     def _shape_key(self, inputs: Tensors) -> Hashable:
         """What must be equal for rows to share a run: every dimension but rows, in the signature's order."""
         names = self._shape_names
         return tuple([inputs[name].shape[1:] for name in names]) if names else ()
+
+    def _end_unless_awaited(self) -> None:
+        if self._end is not None and all(share.caller.future.done() for share in self._shares):
+            self._end.ask()
+
+    def _fail_late(self) -> float:
+        """Fail those whose deadline passed while a run goes on, theirs or one of others; the next deadline."""
+        now = self._clock()
+        next_deadline = self._queue.expire(now)
+        for caller in [share.caller for share in self._shares]:
+            if caller.deadline <= now:
+                since = now - caller.arrived
+                caller.fail(DeadlineExceeded(f"the deadline passed in a run, {since:.3f} s after the rows came"))
+            else:
+                next_deadline = min(next_deadline, caller.deadline)
+        self._end_unless_awaited()
+        return next_deadline
 
     def _start_run(self) -> None:
         now = self._clock()
@@ -136,25 +152,29 @@ class Batcher:
             self._metrics.queue_seconds.observe(now - share.caller.arrived)
         loop = asyncio.get_running_loop()
         if self._executor is None:
-            self._deliver(shares, self._outcomes(shares, None))
+            self._end_run(shares, self._outcomes(shares, None), now)
             loop.call_soon(self._start_run)
             return
         self._shares, self._end = shares, RunEnd()
         try:
             future = loop.run_in_executor(self._executor, self._outcomes, shares, self._end)
         except RuntimeError as error:
-            self._deliver(shares, [error] * len(shares))
+            self._end_run(shares, [error] * len(shares), now)
             loop.call_soon(self._start_run)
         else:
-            future.add_done_callback(lambda done: self._finish_run(shares, done))
+            future.add_done_callback(lambda done: self._finish_run(shares, done, now))
 
-    def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]") -> None:
+    def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]", started: float) -> None:
         self._shares, self._end = [], None
         stopped = RuntimeError("the run was cancelled") if done.cancelled() else done.exception()
-        self._deliver(shares, [_as_exception(stopped)] * len(shares) if stopped else done.result())
+        self._end_run(shares, [_as_exception(stopped)] * len(shares) if stopped else done.result(), started)
         self._start_run()
 
-    def _deliver(self, shares: list[Share], outcomes: list[Outcome]) -> None:
+    def _end_run(self, shares: list[Share], outcomes: list[Outcome], started: float) -> None:
+        """Give each caller its outcome, after the queue: to which a run that failed altogether teaches nothing."""
+        failed = all(isinstance(outcome, Exception) for outcome in outcomes)
+        rows = 0 if failed else sum([share.rows for share in shares])
+        self._queue.finish(rows, self._clock() - started)
         for share, outcome in zip(shares, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 share.caller.fail(outcome)
@@ -186,22 +206,11 @@ class Batcher:
             middle = len(shares) // 2
             return self._compute(shares[:middle], end) + self._compute(shares[middle:], end)
         seconds = self._clock() - started
-        self._learn(seconds / max(rows, 1))
         self._metrics.run_seconds.observe(seconds)
         self._metrics.batch_rows.observe(rows)
         self._metrics.rows.inc(rows)
         self.statistics.add(len(shares), rows, seconds)
         return _divided(outputs, shares)
-
-    def _learn(self, row_seconds: float) -> None:
-        """Believe a run; not the first one, which pays for what the others do not."""
-        known = self._row_seconds
-        if not self._first_run_over:
-            self._first_run_over = True
-        elif not known or row_seconds < known:
-            self._row_seconds = row_seconds
-        else:
-            self._row_seconds = known + SLOWER_WEIGHT * (row_seconds - known)
 
 
 def _names_of_free_shape(signature: Signature) -> list[str]:

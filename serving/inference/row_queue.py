@@ -9,10 +9,17 @@ import heapq
 from collections import OrderedDict
 
 from serving.errors import DeadlineExceeded, Overloaded, ServingError
+from serving.inference.run_time import RunTime
 from serving.inference.waiting import LOW, Share, Waiting
+
+NEVER = float("inf")
 
 LOW_TURN_RUNS = 8
 """While both priorities wait, one run in so many begins with a caller of low priority."""
+
+QUEUE_SHARE = 0.7
+"""Of a caller's time, for what is before it and for its own rows. The rest is for rows of others in its run: without
+it, runs under overload would shrink to single rows, each just in time."""
 
 SPARE_DEADLINES = 64
 
@@ -35,57 +42,73 @@ class RowQueue:
         # Numbers instead of callers, so that a deadline far away does not keep the arrays of who was answered long ago.
         self._deadlines: list[tuple[float, int]] = []
         self._runs_without_low = 0
+        self._run_time = RunTime()
+        self._busy_until = 0.0
 
     @property
     def rows(self) -> int:
         """How many rows wait."""
         return sum(self._rows)
 
-    def put(self, caller: Waiting, row_seconds: float) -> None:
-        """Append `caller`; `row_seconds` is what a row costs at the least, 0 where that is not known.
+    def put(self, caller: Waiting) -> None:
+        """Append `caller`.
 
-        Raises Overloaded if its rows do not fit, or if the rows before them take longer than its time; DeadlineExceeded
-        if that is over.
+        Raises Overloaded if its rows do not fit, or if it cannot count on its answer in time; DeadlineExceeded if its
+        time is over. If nobody waits and nothing runs, it has its try whatever past runs took.
         """
         left = caller.deadline - caller.arrived
         if left <= 0:
             raise DeadlineExceeded("the deadline had passed when the rows came")
         if self.rows + caller.rows > self._max_rows:
-            self._expire(caller.arrived)
+            self.expire(caller.arrived)
             if (rows := self.rows) + caller.rows > self._max_rows:
                 text = f"{rows} rows are waiting and {caller.rows} more would pass the limit of {self._max_rows}"
-                raise Overloaded(text, rows * row_seconds)
-        ahead = self.rows if caller.priority == LOW else self._rows[0]
-        seconds = (ahead + caller.rows) * row_seconds
-        if ahead and seconds > left:
-            text = f"{ahead} rows are waiting, which takes at least {seconds:.3f} s; the deadline is in {left:.3f} s"
-            raise Overloaded(text, seconds - left)
+                raise Overloaded(text, self._run_time.guess(rows))
+        if left != NEVER:
+            self._check_turn(caller, left)
         self._count += 1
         caller.number = self._count
         self._callers[caller.priority][caller.number] = caller
         self._rows[caller.priority] += caller.rows
-        if left != float("inf"):
+        if left != NEVER:
             heapq.heappush(self._deadlines, (caller.deadline, caller.number))
 
     def take(self, now: float) -> list[Share]:
-        """The next run's shares, in order; empty if nothing waits. Callers gone or past their deadline leave first."""
-        self._expire(now)
+        """The next run's shares, in order; empty if nothing waits.
+
+        Callers gone or past their deadline leave first, and so do those whose rows would not be answered in time while
+        others could. A run takes no more rows than the earliest deadline in it allows.
+        """
+        self.expire(now)
         low_first = self._runs_without_low >= LOW_TURN_RUNS - 1
         shares: list[Share] = []
-        room = self._max_batch_rows
-        while room and (caller := self._head(low_first=low_first and not shares)) is not None:
+        taken = 0
+        end = NEVER
+        while taken < self._max_batch_rows and (caller := self._head(now, low_first=low_first and not shares)):
             if shares and (not self.batched or caller.shape_key != shares[0].caller.shape_key):
                 break
-            rows = min(room, caller.rows - caller.taken) if self.batched else caller.rows
+            rows = caller.rows - caller.taken
+            if self.batched:
+                rows = min(self._max_batch_rows - taken, rows)
+            end = min(end, caller.deadline)
+            if shares and now + self._careful(taken + rows) > end:
+                break
             shares.append(Share(caller, caller.taken, rows))
             caller.taken += rows
-            room = max(0, room - rows)
+            taken += rows
             self._rows[caller.priority] -= rows
             if caller.taken == caller.rows:
                 del self._callers[caller.priority][caller.number]
         took_low = any(share.caller.priority == LOW for share in shares)
         self._runs_without_low = self._runs_without_low + 1 if self._callers[LOW] and not took_low else 0
+        self._busy_until = now + self._careful(taken) if shares else 0.0
         return shares
+
+    def finish(self, rows: int, seconds: float) -> None:
+        """The run of what was taken last is over; learn how long its rows took, unless there is nothing to learn: 0."""
+        self._busy_until = 0.0
+        if rows:
+            self._run_time.add(rows, seconds)
 
     def discard(self, caller: Waiting) -> None:
         """Forget a caller who is gone; its rows not yet taken free their room."""
@@ -99,16 +122,8 @@ class RowQueue:
                 self.discard(caller)
                 caller.fail(error)
 
-    def _head(self, *, low_first: bool) -> Waiting | None:
-        for callers in reversed(self._callers) if low_first else self._callers:
-            while callers:
-                caller = next(iter(callers.values()))
-                if not caller.future.done():
-                    return caller
-                self.discard(caller)
-        return None
-
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> float:
+        """Fail those whose deadline has passed; the earliest of the deadlines to come, or one before it."""
         deadlines = self._deadlines
         normal, low = self._callers
         while deadlines and deadlines[0][0] <= now:
@@ -121,3 +136,53 @@ class RowQueue:
         if len(deadlines) > 2 * (len(normal) + len(low)) + SPARE_DEADLINES:
             deadlines[:] = [one for one in deadlines if one[1] in normal or one[1] in low]
             heapq.heapify(deadlines)
+        return deadlines[0][0] if deadlines else NEVER
+
+    def _check_turn(self, caller: Waiting, left: float) -> None:
+        """Raise Overloaded if the rows before `caller` and its own leave it too little of its time."""
+        normal, low = self._rows
+        ahead = normal + low if caller.priority == LOW else normal
+        busy = max(0.0, self._busy_until - caller.arrived)
+        if not ahead and not busy:
+            return
+        rows = ahead + caller.rows
+        seconds = busy + self._careful(rows, self._runs(rows, caller.priority))
+        if seconds > QUEUE_SHARE * left:
+            text = (
+                f"{ahead} rows are waiting, so that these would be answered in {seconds:.3f} s; the deadline, in "
+                f"{left:.3f} s, leaves {QUEUE_SHARE * left:.3f} s for that"
+            )
+            raise Overloaded(text, seconds - QUEUE_SHARE * left)
+
+    def _runs(self, rows: int, priority: int) -> int:
+        """Runs until the last of `rows` rows, if that is of a caller of `priority` who comes now."""
+        if self.batched:
+            return -(-rows // self._max_batch_rows)
+        return 1 + sum(len(callers) for callers in self._callers[: priority + 1])
+
+    def _careful(self, rows: int, runs: int = 1) -> float:
+        return self._run_time.care * self._run_time.guess(rows, runs)
+
+    def _head(self, now: float, *, low_first: bool) -> Waiting | None:
+        for callers in reversed(self._callers) if low_first else self._callers:
+            while callers:
+                caller = next(iter(callers.values()))
+                if caller.future.done():
+                    self.discard(caller)
+                elif self._is_hopeless(caller, now):
+                    self._give_up(caller, now)
+                else:
+                    return caller
+        return None
+
+    def _is_hopeless(self, caller: Waiting, now: float) -> bool:
+        """Whether a run that begins now comes too late, while others wait who need it."""
+        rows = caller.rows - caller.taken
+        return now + self._run_time.guess(rows) > caller.deadline and rows < self.rows
+
+    def _give_up(self, caller: Waiting, now: float) -> None:
+        self.discard(caller)
+        seconds = self._run_time.guess(caller.rows - caller.taken)
+        left = caller.deadline - now
+        text = f"these rows take {seconds:.3f} s, and when their turn came the deadline was in {left:.3f} s"
+        caller.fail(Overloaded(text, self._run_time.guess(self.rows)))

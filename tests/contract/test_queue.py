@@ -56,7 +56,7 @@ def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once_with_when_it_
     wait_for_rows(slow, "signet_queue_rows", 1)
     late = ask(slow, 1, 2)
     assert late.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert "rows are waiting, which takes at least" in late.details()
+    assert "rows are waiting, so that these would be answered in" in late.details()
     retry = error_details_pb2.RetryInfo()
     details = dict(late.trailing_metadata())["grpc-status-details-bin"]
     assert status_pb2.Status.FromString(details).details[0].Unpack(retry)

@@ -39,7 +39,7 @@ class QueueLife(RuleBasedStateMachine):
         self.next_row += rows
         before = self.queue.rows
         try:
-            self.queue.put(caller, 0)
+            self.queue.put(caller)
         except Overloaded:
             assert before + rows > MAX_ROWS
             assert not caller.future.done()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serving.errors import DeadlineExceeded, Overloaded
 from serving.inference.row_queue import LOW_TURN_RUNS, RowQueue
 from serving.inference.waiting import LOW, NORMAL
-from tests.queue_callers import caller_of, run
+from tests.queue_callers import caller_of, learn, run
 
 
 @pytest.fixture
@@ -25,40 +25,118 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def test_a_deadline_that_has_passed_is_refused_at_the_door(loop):
     queue = RowQueue(4, 10, batched=True)
     with pytest.raises(DeadlineExceeded, match="the deadline had passed when the rows came"):
-        queue.put(caller_of(loop, 1, deadline=0.0), 0)
+        queue.put(caller_of(loop, 1, deadline=0.0))
     assert queue.rows == 0
 
 
 def test_rows_that_cannot_have_their_turn_in_time_are_refused_with_when_they_could(loop):
     queue = RowQueue(4, 100, batched=True)
-    queue.put(caller_of(loop, 8), 0)
-    text = r"8 rows are waiting, which takes at least 0\.500 s; the deadline is in 0\.250 s"
+    learn(queue, row_seconds=0.0625)
+    queue.put(caller_of(loop, 14))
+    text = (
+        r"14 rows are waiting, so that these would be answered in 1\.000 s; the deadline, in 1\.000 s, leaves 0\.700 s"
+    )
     with pytest.raises(Overloaded, match=text) as refusal:
-        queue.put(caller_of(loop, 2, deadline=0.25), row_seconds=0.05)
-    assert refusal.value.retry_after_seconds == 0.25
-    queue.put(caller_of(loop, 2, deadline=0.5), row_seconds=0.05)
-    assert queue.rows == 10
+        queue.put(caller_of(loop, 2, deadline=1.0))
+    assert refusal.value.retry_after_seconds == pytest.approx(0.3)
+    queue.put(caller_of(loop, 2, deadline=1.5))
+    assert queue.rows == 16
 
 
-def test_where_nobody_waits_no_run_of_the_past_is_a_reason_to_refuse(loop):
+def test_the_rest_of_the_run_under_way_counts_as_time_to_wait(loop):
     queue = RowQueue(4, 100, batched=True)
-    queue.put(caller_of(loop, 2, deadline=0.25), row_seconds=60.0)
-    assert len(queue.take(0)) == 1
+    learn(queue, row_seconds=1.0)
+    queue.put(caller_of(loop, 4))
+    assert len(queue.take(0.0)) == 1
+    with pytest.raises(Overloaded, match=r"0 rows are waiting, so that these would be answered in 4\.500 s"):
+        queue.put(caller_of(loop, 1, arrived=0.5, deadline=5.0))
+    queue.put(caller_of(loop, 1, arrived=3.0, deadline=6.0))
+    assert queue.rows == 1
+
+
+def test_a_run_that_takes_longer_than_expected_refuses_nobody_for_what_it_should_have_taken(loop):
+    queue = RowQueue(4, 100, batched=True)
+    learn(queue, row_seconds=1.0)
+    queue.put(caller_of(loop, 1))
+    queue.take(0.0)
+    queue.put(caller_of(loop, 1, arrived=60.0, deadline=60.1))
+    assert queue.rows == 1
+
+
+def test_where_nobody_waits_and_nothing_runs_no_run_of_the_past_is_a_reason_to_refuse(loop):
+    queue = RowQueue(4, 100, batched=True)
+    learn(queue, row_seconds=60.0)
+    queue.put(caller_of(loop, 4))
+    queue.take(0.0)
+    queue.finish(4, 240.0)
+    queue.put(caller_of(loop, 2, deadline=0.25))
+    assert len(queue.take(0.0)) == 1
+
+
+def test_who_sets_no_deadline_is_refused_by_a_full_queue_alone(loop):
+    queue = RowQueue(4, 100, batched=True)
+    learn(queue, row_seconds=1e6)
+    queue.put(caller_of(loop, 50))
+    queue.put(caller_of(loop, 50))
+    with pytest.raises(Overloaded, match="pass the limit of 100"):
+        queue.put(caller_of(loop, 1))
+
+
+def test_unbatched_each_caller_before_one_costs_a_run(loop):
+    queue = RowQueue(4, 100, batched=False)
+    for rows in (1, 1, 9, 9, 1, 9, 9, 1):
+        queue.finish(rows, 1.0)
+    for _ in range(3):
+        queue.put(caller_of(loop, 1))
+    with pytest.raises(Overloaded, match="3 rows are waiting"):
+        queue.put(caller_of(loop, 1, deadline=4.0))
+
+
+def test_rows_that_a_run_could_not_answer_in_time_make_room_for_those_it_can(loop):
+    queue = RowQueue(4, 100, batched=True)
+    late, next_one = caller_of(loop, 4, deadline=3.0), caller_of(loop, 1, deadline=30.0)
+    queue.put(late)
+    queue.put(next_one)
+    learn(queue, row_seconds=1.0)
+    assert [share.caller for share in queue.take(1.0)] == [next_one]
+    text = r"these rows take 4\.000 s, and when their turn came the deadline was in 2\.000 s"
+    with pytest.raises(Overloaded, match=text) as refusal:
+        late.future.result()
+    assert refusal.value.retry_after_seconds == 1.0
+    assert queue.rows == 0
+
+
+def test_the_last_who_waits_has_its_try_however_little_its_time(loop):
+    queue = RowQueue(4, 100, batched=True)
+    waiting = [caller_of(loop, 4, deadline=2.0) for _ in range(3)]
+    for one in waiting:
+        queue.put(one)
+    learn(queue, row_seconds=1.0)
+    assert [share.caller for share in queue.take(1.0)] == waiting[-1:]
+
+
+def test_a_run_takes_no_more_rows_than_its_earliest_deadline_allows(loop):
+    queue = RowQueue(8, 100, batched=True)
+    for number in range(8):
+        queue.put(caller_of(loop, 1, number, deadline=10.0 if number else 3.0))
+    learn(queue, row_seconds=1.0)
+    assert [len(queue.take(now)) for now in (0.0, 3.0)] == [3, 5]
 
 
 def test_rows_of_low_priority_are_not_in_the_way_of_normal_ones(loop):
     queue = RowQueue(4, 100, batched=True)
-    queue.put(caller_of(loop, 50, priority=LOW), 0)
-    queue.put(caller_of(loop, 1, deadline=1.0), row_seconds=0.1)
+    learn(queue, row_seconds=0.1)
+    queue.put(caller_of(loop, 50, priority=LOW))
+    queue.put(caller_of(loop, 1, deadline=1.0))
     with pytest.raises(Overloaded, match="51 rows are waiting"):
-        queue.put(caller_of(loop, 1, deadline=1.0, priority=LOW), row_seconds=0.1)
+        queue.put(caller_of(loop, 1, deadline=1.0, priority=LOW))
 
 
 def test_normal_callers_run_before_low_ones_that_came_earlier(loop):
     queue = RowQueue(2, 100, batched=True)
     low, normal = caller_of(loop, 3, priority=LOW), caller_of(loop, 1)
-    queue.put(low, 0)
-    queue.put(normal, 0)
+    queue.put(low)
+    queue.put(normal)
     assert [share.caller for share in queue.take(0)] == [normal, low]
 
 
@@ -67,11 +145,11 @@ def test_low_priority_never_waits_more_than_seven_runs_for_its_next(arrivals, ma
     loop = asyncio.new_event_loop()
     queue = RowQueue(max_batch_rows, 10_000, batched=True)
     for _ in range(60):
-        queue.put(caller_of(loop, 1, priority=LOW), 0)
+        queue.put(caller_of(loop, 1, priority=LOW))
     without = 0
     for count in arrivals:
         for _ in range(count):
-            queue.put(caller_of(loop, max_batch_rows), 0)
+            queue.put(caller_of(loop, max_batch_rows))
         shares = queue.take(0)
         low = any(share.caller.priority == LOW for share in shares)
         without = 0 if low or not shares else without + 1
@@ -83,7 +161,7 @@ def test_low_priority_takes_no_more_than_its_turn_while_normal_rows_wait(loop):
     queue = RowQueue(1, 10_000, batched=True)
     for priority in (NORMAL, LOW):
         for _ in range(80):
-            queue.put(caller_of(loop, 1, priority=priority), 0)
+            queue.put(caller_of(loop, 1, priority=priority))
     taken = [queue.take(0)[0].caller.priority for _ in range(80)]
     assert taken == ([NORMAL] * (LOW_TURN_RUNS - 1) + [LOW]) * 10
 
@@ -92,7 +170,7 @@ def test_callers_past_their_deadline_in_the_middle_of_the_queue_leave_before_a_r
     queue = RowQueue(1, 100, batched=True)
     first, late, last = caller_of(loop, 1), caller_of(loop, 5, deadline=2.0), caller_of(loop, 1)
     for one in (first, late, last):
-        queue.put(one, 0)
+        queue.put(one)
     assert [share.caller for share in queue.take(2.0)] == [first]
     assert isinstance(late.future.exception(), DeadlineExceeded)
     assert queue.rows == 1
@@ -101,8 +179,8 @@ def test_callers_past_their_deadline_in_the_middle_of_the_queue_leave_before_a_r
 def test_rows_past_their_deadline_hold_no_room_that_others_need(loop):
     queue = RowQueue(1, 10, batched=True)
     late = caller_of(loop, 10, deadline=2.0)
-    queue.put(late, 0)
-    queue.put(caller_of(loop, 10, arrived=2.0), 0)
+    queue.put(late)
+    queue.put(caller_of(loop, 10, arrived=2.0))
     assert isinstance(late.future.exception(), DeadlineExceeded)
     assert queue.rows == 10
 
@@ -114,7 +192,7 @@ def test_answered_callers_with_far_deadlines_are_not_kept():
     for _ in range(500):
         caller = caller_of(loop, 1, deadline=1e9)
         kept.append(weakref.ref(caller.inputs["x"]))
-        queue.put(caller, 0)
+        queue.put(caller)
         run(queue.take(0))
         del caller
     loop.close()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from serving.errors import DeadlineExceeded, ModelNotReady, Overloaded
 from serving.inference.row_queue import RowQueue
-from tests.queue_callers import NEVER, caller_of, drained, numbers, run
+from tests.queue_callers import NEVER, caller_of, drained, learn, numbers, run
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_every_row_runs_once_in_order_and_every_caller_gets_its_own(asked, max_b
     waiting, first = [], 0
     for rows, width in asked:
         waiting.append(caller_of(loop, rows, first, width))
-        queue.put(waiting[-1], 0)
+        queue.put(waiting[-1])
         first += rows
     runs = drained(queue)
     for shares in runs:
@@ -48,7 +48,7 @@ def test_a_run_never_holds_more_rows_than_allowed_nor_rows_of_two_shapes(asked, 
     loop = asyncio.new_event_loop()
     queue = RowQueue(max_batch_rows, 1000, batched=True)
     for rows, width in asked:
-        queue.put(caller_of(loop, rows, width=width), 0)
+        queue.put(caller_of(loop, rows, width=width))
     for shares in drained(queue):
         assert 1 <= sum(share.rows for share in shares) <= max_batch_rows
         assert len({share.caller.shape_key for share in shares}) == 1
@@ -63,7 +63,7 @@ def test_no_more_rows_wait_than_the_bound_and_all_are_counted(asked, max_rows):
     for rows, width in asked:
         fits = accepted + rows <= max_rows
         try:
-            queue.put(caller_of(loop, rows, width=width), 0)
+            queue.put(caller_of(loop, rows, width=width))
         except Overloaded:
             assert not fits
         else:
@@ -84,7 +84,7 @@ def test_rows_of_callers_gone_or_too_late_never_run_and_free_their_room(asked):
     first = 0
     for rows, fate in asked:
         caller = caller_of(loop, rows, first, deadline=5.0 if fate == "expired" else NEVER)
-        queue.put(caller, 0)
+        queue.put(caller)
         if fate == "cancelled":
             caller.future.cancel()
         if fate == "discarded":
@@ -102,7 +102,7 @@ def test_unbatched_each_caller_is_a_run_of_its_own_whatever_its_rows(asked):
     loop = asyncio.new_event_loop()
     queue = RowQueue(4, 1000, batched=False)
     for rows in asked:
-        queue.put(caller_of(loop, rows), 0)
+        queue.put(caller_of(loop, rows))
     runs = drained(queue)
     assert [[share.rows for share in shares] for shares in runs] == [[rows] for rows in asked]
     loop.close()
@@ -110,16 +110,17 @@ def test_unbatched_each_caller_is_a_run_of_its_own_whatever_its_rows(asked):
 
 def test_a_full_queue_says_how_full_and_when_to_come_back(loop):
     queue = RowQueue(4, 10, batched=True)
-    queue.put(caller_of(loop, 7), 0)
+    learn(queue, row_seconds=0.25)
+    queue.put(caller_of(loop, 7))
     with pytest.raises(Overloaded, match="7 rows are waiting and 4 more would pass the limit of 10") as refusal:
-        queue.put(caller_of(loop, 4), row_seconds=0.25)
+        queue.put(caller_of(loop, 4))
     assert refusal.value.retry_after_seconds == 7 * 0.25
 
 
 def test_the_expired_are_told_how_long_they_waited(loop):
     queue = RowQueue(4, 10, batched=True)
     late = caller_of(loop, 1, deadline=2.0)
-    queue.put(late, 0)
+    queue.put(late)
     assert queue.take(2.5) == []
     with pytest.raises(DeadlineExceeded, match=r"the deadline passed after 2\.500 s in the queue"):
         late.future.result()
@@ -127,14 +128,14 @@ def test_the_expired_are_told_how_long_they_waited(loop):
 
 def test_a_caller_whose_time_is_not_over_is_run(loop):
     queue = RowQueue(4, 10, batched=True)
-    queue.put(caller_of(loop, 1, deadline=2.0), 0)
+    queue.put(caller_of(loop, 1, deadline=2.0))
     assert len(queue.take(1.999)) == 1
 
 
 def test_a_caller_that_expires_halfway_does_not_run_on(loop):
     queue = RowQueue(4, 10, batched=True)
     large = caller_of(loop, 10, deadline=2.0)
-    queue.put(large, 0)
+    queue.put(large)
     first = queue.take(1.0)
     assert queue.take(3.0) == []
     run(first)
@@ -145,8 +146,8 @@ def test_a_caller_that_expires_halfway_does_not_run_on(loop):
 def test_a_caller_that_leaves_halfway_frees_the_room_of_the_rows_that_were_not_taken(loop):
     queue = RowQueue(4, 10, batched=True)
     large, next_one = caller_of(loop, 7), caller_of(loop, 2)
-    queue.put(large, 0)
-    queue.put(next_one, 0)
+    queue.put(large)
+    queue.put(next_one)
     queue.take(0)
     queue.discard(large)
     assert queue.rows == 2
@@ -156,7 +157,7 @@ def test_a_caller_that_leaves_halfway_frees_the_room_of_the_rows_that_were_not_t
 def test_one_failed_piece_fails_the_caller_once_and_for_all(loop):
     queue = RowQueue(4, 10, batched=True)
     large = caller_of(loop, 8)
-    queue.put(large, 0)
+    queue.put(large)
     first, second = queue.take(0), queue.take(0)
     first[0].caller.fail(ModelNotReady("gone"))
     run(second)
@@ -167,7 +168,7 @@ def test_all_that_wait_can_be_failed(loop):
     queue = RowQueue(4, 100, batched=True)
     waiting = [caller_of(loop, 3), caller_of(loop, 9)]
     for one in waiting:
-        queue.put(one, 0)
+        queue.put(one)
     queue.fail_all(ModelNotReady("unloaded"))
     assert [str(one.future.exception()) for one in waiting] == ["unloaded", "unloaded"]
     assert queue.rows == 0
