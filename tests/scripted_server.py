@@ -45,16 +45,22 @@ class ScriptedServer:
     address: str = ""
     requests: list[prediction_pb2.PredictRequest] = field(default_factory=list)
     times_described: int = 0
+    authorizations: list[str] = field(default_factory=list)
 
     def predict(self, request: Any, context: Any) -> Any:
         """Take the next step."""
         self.requests.append(request)
+        self._note(context)
         return self.steps[min(len(self.requests), len(self.steps)) - 1](context)
 
-    def predict_stream(self, requests: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC passes both
+    def predict_stream(self, requests: Any, context: Any) -> Any:
         """Answer the first request; end the stream at the next one, as no server may, or when the caller ends it."""
+        self._note(context)
         yield prediction_pb2.PredictStreamResponse(id=next(requests).request.id, response=ANSWER)
         next(requests, None)
+
+    def _note(self, context: grpc.ServicerContext) -> None:
+        self.authorizations += [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
 
     def get_model(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - gRPC passes both
         """Describe a READY model with one input, x [rows, 2] FP32."""

@@ -16,6 +16,7 @@ from serving.client.answers import (
 )
 from serving.client.async_client import AsyncClient
 from serving.client.client import Client
+from serving.client.connection import Tls
 from serving.client.encoding import Request
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "Request",
     "RowPrediction",
     "TensorSpec",
+    "Tls",
 ]

@@ -1,7 +1,7 @@
 """`signet`: ask a running server from a shell.
 
-Owns flags and exit codes: 0, 1 for an error that has a text (or the answer no), 2 for bad flags, 130 for Ctrl-C. Does
-not know what the commands do.
+Owns commands, their flags and exit codes: 0, 1 for an error that has a text (or the answer no), 2 for bad flags, 130
+for Ctrl-C. Does not know what the commands do.
 """
 
 import argparse
@@ -9,20 +9,15 @@ import os
 import sys
 from pathlib import Path
 
-from serving.client.client import Client
 from serving.client.conformance.command import add_flags as add_conformance_flags
 from serving.client.conformance.command import conformance
+from serving.client.connection_flags import add_connection_flags, connect, defaults
 from serving.client.evaluate import evaluate
 from serving.client.load.command import add_flags, load_test
 from serving.client.model_commands import health, labels, list_models, load_model, show_model, unload_model
 from serving.client.output import complain
 from serving.client.predict_command import predict
 from serving.errors import ServingError
-
-DEFAULT_ADDRESS = "127.0.0.1:8500"
-DEFAULT_TIMEOUT_SECONDS = 10.0
-MAX_TIMEOUT_SECONDS = 1e6
-"""Far below what gRPC's clock overflows at, even times the rows of a stream."""
 
 
 def main() -> None:
@@ -41,7 +36,7 @@ def main() -> None:
     if "files" in flags and bool(flags.files) == bool(flags.features):
         whole.error("predict: either FILEs or --features were expected")
     try:
-        with Client(flags.address, timeout_seconds=flags.timeout_seconds) as client:
+        with connect(flags) as client:
             code = flags.command(client, flags)
     except ServingError as error:
         complain(str(error))
@@ -58,9 +53,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """Every command and flag of `signet`."""
     whole = argparse.ArgumentParser(prog="signet", description="Ask a running Signet server.", allow_abbrev=False)
-    whole.set_defaults(
-        address=os.environ.get("SIGNET_ADDRESS", DEFAULT_ADDRESS), timeout_seconds=DEFAULT_TIMEOUT_SECONDS, json=False
-    )
+    whole.set_defaults(**defaults(), json=False)
     commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     one = _add(commands, "predict", "label images or rows of features", predict)
@@ -118,19 +111,7 @@ def _add(
 ) -> argparse.ArgumentParser:
     one = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
     one.set_defaults(command=command)
-    one.add_argument(
-        "--address",
-        default=argparse.SUPPRESS,
-        metavar="HOST:PORT",
-        help=f"the server (default: SIGNET_ADDRESS, or {DEFAULT_ADDRESS})",
-    )
-    one.add_argument(
-        "--timeout-seconds",
-        type=_seconds,
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help=f"seconds for a call or a predicted row, retries included (default: {DEFAULT_TIMEOUT_SECONDS:g})",
-    )
+    add_connection_flags(one)
     one.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, one value a line, instead of text"
     )
@@ -156,16 +137,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) < 2**31:
         raise argparse.ArgumentTypeError(f"{text!r} came; a number from 1 on was expected")
     return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < MAX_TIMEOUT_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} came; a number of seconds above 0 was expected")
-    return seconds
 
 
 if __name__ == "__main__":

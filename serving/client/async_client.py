@@ -1,11 +1,13 @@
 """The client for asyncio.
 
-Owns a channel and the inputs of models that it has asked for. Does not know how requests are encoded, which errors
+Owns its channels and the inputs of models that it has asked for. Does not know how requests are encoded, which errors
 there are, or when a call is tried again.
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -15,13 +17,9 @@ from grpc import aio
 from protos.signet.v1 import prediction_pb2
 from serving.client import operations
 from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
-from serving.client.calls import (
-    DEFAULT_MAX_MESSAGE_BYTES,
-    DEFAULT_TIMEOUT_SECONDS,
-    Attempts,
-    channel_options,
-    serving_error,
-)
+from serving.client.batches import DEFAULT_BATCH_ROWS, Batches, Progress
+from serving.client.calls import DEFAULT_TIMEOUT_SECONDS, Attempts, serving_error
+from serving.client.connection import DEFAULT_MAX_MESSAGE_BYTES, Compression, Connection, Tls
 from serving.client.encoding import Inputs, Request, encode, only_input
 from serving.client.operations import Operation, Result
 from serving.client.stream import StreamOrder
@@ -37,11 +35,19 @@ class AsyncClient:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        connections: int = 1,
+        tls: Tls | None = None,
+        token: str = "",
+        compression: Compression = "none",
+        keep_alive_seconds: float | None = None,
+        round_robin: bool = False,
     ) -> None:
         self._timeout_seconds = timeout_seconds
-        self._address = address
-        self._options = channel_options(max_message_bytes)
-        self._opened: aio.Channel | None = None
+        self.connection = Connection(
+            address, max_message_bytes, connections, tls, token, compression, keep_alive_seconds, round_robin
+        )
+        self._channels: list[aio.Channel] = []
+        self._turn = itertools.count()
         self._input_of: dict[tuple[str, int | None], TensorSpec] = {}
 
     async def __aenter__(self) -> Self:
@@ -54,8 +60,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End the calls under way and disconnect."""
-        if self._opened is not None:
-            await self._opened.close()
+        for channel in self._channels:
+            await channel.close()
 
     async def predict(
         self,
@@ -71,21 +77,49 @@ class AsyncClient:
     ) -> Answer:
         """Label rows, as `Client.predict` does."""
         request = Request(model, inputs, version, top_k, return_scores, return_outputs, id)
-        attempts = self._attempts(timeout_seconds)
-        try:
-            return await self._call(operations.predict(await self._encode(request, attempts)), attempts)
-        except InvalidInput:
-            # Another version may have become the default, with another input.
-            self._input_of.pop((model, version), None)
-            raise
+        return await self._predict(request, timeout_seconds)
+
+    async def predict_all(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        top_k: int = 1,
+        return_scores: bool = False,
+        return_outputs: bool = False,
+        batch_rows: int = DEFAULT_BATCH_ROWS,
+        on_progress: Progress | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Answer:
+        """Label rows of any number, as `Client.predict_all` does."""
+        request = Request(model, inputs, version, top_k, return_scores, return_outputs)
+        batches = Batches(request, batch_rows, on_progress)
+        while batches.left:
+            # Alone: the first part, since it chooses the version, and those that a stream could not get through.
+            try:
+                batches.add(await self._predict(batches.next(), timeout_seconds))
+            except InvalidInput as error:
+                raise batches.located(error) from None
+            if not batches.left:
+                break
+            seconds = (self._timeout_seconds if timeout_seconds is None else timeout_seconds) * batches.left
+            async with aclosing(self.predict_stream(batches.pending(), timeout_seconds=seconds)) as outcomes:
+                try:
+                    async for outcome in outcomes:
+                        if not batches.passes(outcome):
+                            break
+                except Unavailable:
+                    continue
+        return batches.joined()
 
     async def predict_stream(
         self, requests: Iterable[Request] | AsyncIterable[Request], *, timeout_seconds: float | None = None
-    ) -> AsyncIterator[Answer | Failure]:
+    ) -> AsyncGenerator[Answer | Failure, None]:
         """Answer requests over one stream, as `Client.predict_stream` does; they may come from an async iterator."""
         order = StreamOrder()
-        method: aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(operations.STREAM_PATH)
-        call = method(self._encoded(requests, order), timeout=timeout_seconds)
+        method: aio.StreamStreamMultiCallable[bytes, bytes] = self._next_channel().stream_stream(operations.STREAM_PATH)
+        call = method(self._encoded(requests, order), timeout=timeout_seconds, metadata=self.connection.metadata)
         try:
             async for data in call:
                 for answer in order.answers(data):
@@ -127,22 +161,33 @@ class AsyncClient:
         """Wait until the server is SERVING, as `Client.wait_ready` does."""
         await self._call(operations.ready(), self._attempts(timeout_seconds))
 
-    @property
-    def _channel(self) -> aio.Channel:
-        """Opened by the first call, since it belongs to the event loop that runs then."""
-        if self._opened is None:
-            self._opened = aio.insecure_channel(self._address, self._options)
-        return self._opened
+    def _next_channel(self) -> aio.Channel:
+        if not self._channels:
+            # By the first call, since they belong to the event loop that runs then.
+            self._channels = self.connection.async_channels()
+        return self._channels[next(self._turn) % len(self._channels)]
 
     def _attempts(self, timeout_seconds: float | None) -> Attempts:
         return Attempts(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
 
+    async def _predict(self, request: Request, timeout_seconds: float | None) -> Answer:
+        attempts = self._attempts(timeout_seconds)
+        try:
+            return await self._call(operations.predict(await self._encode(request, attempts)), attempts)
+        except InvalidInput:
+            # Another version may have become the default, with another input.
+            self._input_of.pop((request.model, request.version), None)
+            raise
+
     async def _call(self, operation: Operation[Result], attempts: Attempts) -> Result:
-        method: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(operation.path)
+        metadata = self.connection.metadata
         while True:
             error: ServingError
+            # Another try goes over another connection, and so past a worker that does not answer.
+            method: aio.UnaryUnaryMultiCallable[bytes, bytes] = self._next_channel().unary_unary(operation.path)
             try:
-                return operation.decode(await method(operation.request, timeout=attempts.remaining_seconds()))
+                seconds = attempts.remaining_seconds()
+                return operation.decode(await method(operation.request, timeout=seconds, metadata=metadata))
             except grpc.RpcError as failed:
                 error = serving_error(failed, operation.about)
             except Unavailable as not_ready:
@@ -152,7 +197,7 @@ class AsyncClient:
     async def _encode(self, request: Request, attempts: Attempts) -> prediction_pb2.PredictRequest:
         if request.needs_input_spec:
             return encode(request, await self._spec(request, attempts))
-        return await asyncio.to_thread(encode, request) if request.reads_files else encode(request)
+        return await asyncio.to_thread(encode, request) if request.takes_time else encode(request)
 
     async def _spec(self, request: Request, attempts: Attempts) -> TensorSpec:
         key = (request.model, request.version)

@@ -1,7 +1,7 @@
 """How a call ends: which error it is, and whether it is tried again.
 
-Owns the map from gRPC statuses to error classes, the retry policy and the channel's options, for both clients alike.
-Does not know what is called.
+Owns the map from gRPC statuses to error classes and the retry policy, for both clients alike. Does not know what is
+called, nor over which channel.
 """
 
 import math
@@ -17,7 +17,6 @@ from google.rpc import error_details_pb2, status_pb2
 from serving import errors
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
-DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 PUSHBACK = "grpc-retry-pushback-ms"
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -32,26 +31,15 @@ _ERROR_OF: dict[grpc.StatusCode, type[errors.ServingError]] = {
     grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    # Who asks is not known, or may not: to a caller both are a no that another try does not change.
+    grpc.StatusCode.UNAUTHENTICATED: errors.PermissionDenied,
+    grpc.StatusCode.UNIMPLEMENTED: errors.NotOffered,
 }
 
 _CODE_OF_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _SERVER_SETTING = "raise the server's --max-message-bytes (SIGNET_MAX_MESSAGE_BYTES) or send fewer rows at once"
 _CLIENT_SETTING = "raise the client's max_message_bytes or send fewer rows at once"
-
-
-def channel_options(max_message_bytes: int) -> list[tuple[str, int]]:
-    """The options of a channel whose messages may have `max_message_bytes`, both ways."""
-    return [
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.max_receive_message_length", max_message_bytes),
-        # One retry policy, the one below.
-        ("grpc.enable_retries", 0),
-        # gRPC's own pauses between connects are longer than those between tries here.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 1000),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-    ]
 
 
 def serving_error(failed: Any, about: str) -> errors.ServingError:  # noqa: ANN401 - grpc.RpcError has no typed status

@@ -5,7 +5,7 @@ needs from a server, the input of the model, it is given.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
@@ -16,18 +16,25 @@ from numpy.typing import NDArray
 
 from protos.signet.v1 import prediction_pb2
 from serving.client.answers import ModelDetails, TensorSpec
+from serving.client.foreign_inputs import Columns, Frame, Picture, frame_columns, picture_file
 from serving.client.tensors import encode_tensor, fit
 from serving.errors import InvalidInput, ModelBroken, ModelNotReady
 
-Image = str | os.PathLike[str] | bytes
-"""The path of an image file, or its content."""
+Image = str | os.PathLike[str] | bytes | Picture
+"""The path of an image file, its content, or a PIL image."""
 
 Features = Mapping[str, float]
 
-Inputs = NDArray[Any] | Mapping[str, NDArray[Any] | float] | Sequence[Features] | Image | Sequence[Image]
-"""What `predict` takes: an array for a model of one input, arrays by input name, rows of named features, or images."""
+Inputs = (
+    NDArray[Any] | Mapping[str, NDArray[Any] | float] | Sequence[Features] | Frame | Columns | Image | Sequence[Image]
+)
+"""What `predict` takes: an array for a model of one input, arrays by input name, rows of named features (a DataFrame of
+pandas or polars is such rows), or images."""
 
-_EXPECTED = "an array, a dict of arrays, a dict of numbers or a list of them, an image path or bytes or a list of them"
+_EXPECTED = (
+    "an array, a dict of arrays, a dict of numbers or a list of them, a DataFrame, an image (path, bytes or PIL) or a "
+    "list of them"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +55,9 @@ class Request:
         return isinstance(self.inputs, np.ndarray)
 
     @property
-    def reads_files(self) -> bool:
-        """Whether `encode` reads files."""
-        return isinstance(self.inputs, str | os.PathLike | list | tuple)
+    def takes_time(self) -> bool:
+        """Whether `encode` reads files or compresses images, for which an event loop should not wait."""
+        return isinstance(self.inputs, str | os.PathLike | list | tuple | Picture)
 
 
 def encode(request: Request, spec: TensorSpec | None = None) -> prediction_pb2.PredictRequest:
@@ -105,8 +112,13 @@ def only_input(details: ModelDetails) -> TensorSpec:
 
 
 def _encode_rows(message: prediction_pb2.PredictRequest, inputs: Any) -> None:  # noqa: ANN401 - whatever a caller gave
-    if isinstance(inputs, str | os.PathLike | bytes):
+    if isinstance(inputs, str | os.PathLike | bytes | Picture):
         message.images.append(_content(inputs))
+        return
+    if isinstance(inputs, Frame):
+        inputs = frame_columns(inputs)
+    if isinstance(inputs, Columns):
+        message.features.extend(_frame_rows(inputs))
         return
     if not isinstance(inputs, list | tuple):
         raise InvalidInput(f"inputs: {type(inputs).__name__} came; {_EXPECTED} was expected")
@@ -124,11 +136,11 @@ def _encode_rows(message: prediction_pb2.PredictRequest, inputs: Any) -> None:  
 def _kind(index: int, row: object) -> str:
     if isinstance(row, Mapping):
         return "features"
-    if isinstance(row, str | os.PathLike | bytes):
+    if isinstance(row, str | os.PathLike | bytes | Picture):
         return "images"
     advice = "; rows of numbers go in one NumPy array" if isinstance(row, list | tuple | np.ndarray | Real) else ""
     raise InvalidInput(
-        f"inputs[{index}]: {type(row).__name__} came; a dict of features, an image path or bytes was expected{advice}"
+        f"inputs[{index}]: {type(row).__name__} came; a dict of features or an image was expected{advice}"
     )
 
 
@@ -146,9 +158,17 @@ def _feature_row(row: Mapping[Any, Any], field: str) -> prediction_pb2.FeatureRo
         raise InvalidInput(f"{field}: a number is larger than a 64-bit float holds") from error
 
 
+def _frame_rows(columns: Columns) -> Iterator[prediction_pb2.FeatureRow]:
+    if not len(columns):
+        raise InvalidInput("inputs: a DataFrame without rows came; at least 1 row was expected")
+    return (prediction_pb2.FeatureRow(values=row) for row in columns.rows())
+
+
 def _content(image: Image) -> bytes:
     if isinstance(image, bytes):
         return image
+    if isinstance(image, Picture):
+        return picture_file(image)
     try:
         return Path(image).read_bytes()
     except (OSError, ValueError) as error:

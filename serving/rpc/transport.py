@@ -17,6 +17,9 @@ from serving.rpc.request_boundary import RequestBoundary
 MAX_PENDING_CALLS = 65_536
 """Calls that grpc.aio takes before any was begun."""
 
+LEAST_PING_SECONDS = 5
+"""How often a client may test its connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -174,6 +177,9 @@ def aio_options(settings: TransportSettings) -> tuple[tuple[str, int], ...]:
         # gRPC's own limits would end calls of a burst with a bare CANCELLED, where the queue says when to come back.
         ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
+        # Else a client that tests its connection oftener than every five minutes is cut off, with its calls.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", LEAST_PING_SECONDS * 1000),
     )
     if not settings.max_connection_age_seconds:
         return options

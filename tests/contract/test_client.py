@@ -1,6 +1,7 @@
 """The Python client and a real server."""
 
 import asyncio
+from functools import partial
 
 import numpy as np
 import pytest
@@ -108,6 +109,51 @@ def test_a_stream_may_be_left_early(client):
     assert next(answers).id == "0"
     answers.close()
     assert labels(client.predict("letters", np.eye(3))) == ["a", "b", "c"]
+
+
+def all_with_threads(address, model, inputs, **options):
+    with Client(address) as client:
+        return client.predict_all(model, inputs, **options)
+
+
+def all_with_asyncio(address, model, inputs, **options):
+    async def ask():
+        async with AsyncClient(address) as client:
+            return await client.predict_all(model, inputs, **options)
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(params=[all_with_threads, all_with_asyncio], ids=["threads", "asyncio"])
+def predict_all(request, signet):
+    """`predict_all` against the server, which takes at most 500 rows in a request."""
+    return partial(request.param, f"127.0.0.1:{signet.server.port}")
+
+
+def test_more_rows_than_a_request_may_have_are_answered_in_order(predict_all):
+    told = []
+    rows = np.eye(3)[np.arange(1300) % 3]
+    answer = predict_all("letters", rows, return_outputs=True, on_progress=lambda *rows: told.append(rows))
+    assert labels(answer) == ["a", "b", "c"] * 433 + ["a"]
+    assert answer.outputs["y"].shape == (1300, 3)
+    assert told == [(256, 1300), (512, 1300), (768, 1300), (1024, 1300), (1280, 1300), (1300, 1300)]
+
+
+def test_rows_of_every_kind_are_sent_in_parts(predict_all):
+    ones = np.ones((5, 2), np.float32)
+    assert predict_all("pairs", {"a": ones, "b": ones}, batch_rows=2).outputs["sum"].shape == (5, 2)
+    assert labels(predict_all("shades", [image_file(0), image_file(255)] * 2, batch_rows=3)) == ["dark", "bright"] * 2
+    features = [{"a": sign, "b": 0, "c": 0} for sign in (1, -1, 1)]
+    assert labels(predict_all("sums", features, batch_rows=1)) == ["positive", "negative", "positive"]
+    assert labels(predict_all("shades", image_file(255))) == ["bright"]
+
+
+def test_a_wrong_row_among_many_is_found_by_its_part(predict_all):
+    images = [image_file(0)] * 5 + [b"text"]
+    with pytest.raises(InvalidInput, match=r"in rows 4 to 5, counted from the first of them: images\[1\]"):
+        predict_all("shades", images, batch_rows=2)
+    with pytest.raises(ModelNotFound):
+        predict_all("nope", images)
 
 
 def test_models_are_described(client):

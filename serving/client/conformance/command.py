@@ -10,7 +10,7 @@ from serving.client.client import Client
 from serving.client.output import print_json, print_line
 
 
-def conformance(_: Client, flags: argparse.Namespace) -> int:
+def conformance(client: Client, flags: argparse.Namespace) -> int:
     """Examine the server; 1 if it breaks a promise of the specification."""
     # Only now: its messages bear the names that other clients' have, and a process holds them once.
     from serving.client.conformance import identity_model, runner, tables  # noqa: PLC0415
@@ -20,7 +20,7 @@ def conformance(_: Client, flags: argparse.Namespace) -> int:
             print_json(str(path)) if flags.json else print_line(str(path))
         return 0
     models = flags.model or [identity_model.MODEL]
-    results = list(runner.examine(flags.address, models, flags.timeout_seconds))
+    results = list(runner.examine(client.connection, models, flags.timeout_seconds))
     if flags.json:
         print_json(tables.as_json(flags.address, models, results))
     else:

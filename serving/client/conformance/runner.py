@@ -10,6 +10,7 @@ from serving.client.conformance import answer_checks, extension_checks, limit_ch
 from serving.client.conformance.check import BrokenPromise, Check, NotTried, Outcome, Result
 from serving.client.conformance.subject import Subject
 from serving.client.conformance.target import Target
+from serving.client.connection import Connection
 
 CHECKS: tuple[Check[Subject], ...] = (
     *server_checks.CHECKS,
@@ -21,12 +22,12 @@ CHECKS: tuple[Check[Subject], ...] = (
 )
 
 
-def examine(address: str, models: Sequence[str], seconds: float) -> Iterator[Result]:
+def examine(connection: Connection, models: Sequence[str], seconds: float) -> Iterator[Result]:
     """Each check's result, as it comes. `seconds` is the time of each.
 
-    Raises Unavailable, at the first one, if no server answers at `address`.
+    Raises Unavailable, at the first one, if no server answers.
     """
-    with Target(address, seconds) as target:
+    with Target(connection, seconds) as target:
         subject = Subject(target, models)
         subject.find_models()
         for check in CHECKS:

@@ -5,7 +5,7 @@ Owns the channel, the clock of a check and the rendering of what was sent and wh
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
 import grpc
@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from protos.inference import service_pb2
 from serving.client.conformance.check import BrokenPromise
+from serving.client.connection import Connection
 from serving.errors import Unavailable
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -57,19 +58,13 @@ class Reply(Generic[M]):
 class Target:
     """One server. Usable as a context manager. Not thread-safe but for `call`."""
 
-    def __init__(self, address: str, seconds: float) -> None:
+    def __init__(self, connection: Connection, seconds: float) -> None:
         """`seconds` is the time that each check has."""
-        self._address = address
+        self._address = connection.address
+        self._metadata = connection.metadata
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
-        self._channel = grpc.insecure_channel(
-            address,
-            options=[
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.enable_retries", 0),
-            ],
-        )
+        (self._channel,) = replace(connection, max_message_bytes=MAX_MESSAGE_BYTES, connections=1).channels()
 
     def __enter__(self) -> Self:
         try:
@@ -98,7 +93,7 @@ class Target:
         """Call `method` with bytes that need be no message; OK with bytes that are no `answer` has no message."""
         unary: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(f"/{SERVICE}/{method}")
         try:
-            came = unary(request, timeout=self.remaining_seconds())
+            came = unary(request, self.remaining_seconds(), self._metadata)
         except grpc.RpcError as failed:
             return Reply(sent, failed.code(), failed.details() or "", None)
         return _parsed(came, answer, sent)
@@ -109,7 +104,7 @@ class Target:
         replies: list[Reply[M]] = []
         open_stream: grpc.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(f"/{SERVICE}/{method}")
         call: Iterator[bytes] = open_stream(
-            iter([request.SerializeToString() for request in requests]), timeout=self.remaining_seconds()
+            iter([request.SerializeToString() for request in requests]), self.remaining_seconds(), self._metadata
         )
         try:
             replies.extend(_parsed(came, answer, sent) for came in call)

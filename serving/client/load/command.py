@@ -4,6 +4,7 @@ Owns spelling and defaults of the flags and the exit code. Does not know how cal
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,8 @@ def load_test(client: Client, flags: argparse.Namespace) -> int:
     plan = [(step, arrivals(step, mix, random)) for step in ramp]
     progress = ProgressLine(ramp)
     generator = Generator(
-        flags.address,
+        replace(client.connection, connections=flags.connections),
         questions,
-        connections=flags.connections,
         deadline_seconds=flags.deadline_ms / 1000,
         on_progress=progress,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from protos.signet.v1 import prediction_pb2
 from serving.client import operations
-from serving.client.calls import DEFAULT_MAX_MESSAGE_BYTES, channel_options
+from serving.client.connection import Connection
 from serving.client.load.plan import Arrivals, Step
 from serving.client.load.questions import Question
 
@@ -69,20 +69,18 @@ class Record:
 
 
 class Generator:
-    """Makes the calls of one load test over `connections` connections of their own."""
+    """Makes the calls of one load test over connections of their own."""
 
     def __init__(
         self,
-        address: str,
+        connection: Connection,
         questions: Sequence[Sequence[Question]],
         *,
-        connections: int,
         deadline_seconds: float,
         on_progress: Progress,
     ) -> None:
-        self._address = address
+        self._connection = connection
         self._questions = questions
-        self._connections = connections
         self._deadline_seconds = deadline_seconds
         self._on_progress = on_progress
         self._methods: list[aio.UnaryUnaryMultiCallable[bytes, bytes]] = []
@@ -96,9 +94,7 @@ class Generator:
             return runner.run(self._run(plan))
 
     async def _run(self, plan: Sequence[tuple[Step, Arrivals]]) -> tuple[list[Record], bool]:
-        # Else channels to one address share one connection.
-        options = [*channel_options(DEFAULT_MAX_MESSAGE_BYTES), ("grpc.use_local_subchannel_pool", 1)]
-        channels = [aio.insecure_channel(self._address, options) for _ in range(self._connections)]
+        channels = self._connection.async_channels()
         records: list[Record] = []
         try:
             connecting = (asyncio.wait_for(channel.channel_ready(), CONNECT_SECONDS) for channel in channels)
@@ -156,7 +152,11 @@ class Generator:
         method = self._methods[index % len(self._methods)]
         try:
             # A caller would have had its deadline from when it meant to call.
-            data = await method(question.message, timeout=max(self._deadline_seconds - late, 0.001))
+            data = await method(
+                question.message,
+                timeout=max(self._deadline_seconds - late, 0.001),
+                metadata=self._connection.metadata,
+            )
         except aio.AioRpcError as failed:
             code = failed.code()
             record.latency[index] = clock() - self._start - at

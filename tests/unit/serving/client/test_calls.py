@@ -20,7 +20,9 @@ CODE = grpc.StatusCode
         (CODE.DEADLINE_EXCEEDED, errors.DeadlineExceeded),
         (CODE.PERMISSION_DENIED, errors.PermissionDenied),
         (CODE.INTERNAL, errors.InternalError),
-        (CODE.UNIMPLEMENTED, errors.InternalError),
+        (CODE.UNAUTHENTICATED, errors.PermissionDenied),
+        (CODE.UNIMPLEMENTED, errors.NotOffered),
+        (CODE.DATA_LOSS, errors.InternalError),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from serving.client import AsyncClient, Client, Failure, Request
-from serving.errors import DeadlineExceeded, InternalError, InvalidInput, Overloaded, Unavailable
+from serving.errors import DeadlineExceeded, InternalError, InvalidInput, NotOffered, Overloaded, Unavailable
 from tests.scripted_server import answers, fails, scripted_server
 
 UNAVAILABLE = fails(grpc.StatusCode.UNAVAILABLE, "not now")
 
 
-def ask_with_threads(address, method, *arguments, max_message_bytes=2**20, **options):
-    with Client(address, timeout_seconds=30, max_message_bytes=max_message_bytes) as client:
+def ask_with_threads(address, method, *arguments, max_message_bytes=2**20, token="", **options):
+    with Client(address, timeout_seconds=30, max_message_bytes=max_message_bytes, token=token) as client:
         result = getattr(client, method)(*arguments, **options)
         return list(result) if inspect.isgenerator(result) else result
 
 
-def ask_with_asyncio(address, method, *arguments, max_message_bytes=2**20, **options):
+def ask_with_asyncio(address, method, *arguments, max_message_bytes=2**20, token="", **options):
     async def ask():
-        async with AsyncClient(address, timeout_seconds=30, max_message_bytes=max_message_bytes) as client:
+        async with AsyncClient(address, timeout_seconds=30, max_message_bytes=max_message_bytes, token=token) as client:
             result = getattr(client, method)(*arguments, **options)
             return [answer async for answer in result] if inspect.isasyncgen(result) else await result
 
@@ -112,6 +112,18 @@ def test_a_models_input_is_asked_for_again_after_a_refusal():
                 client.predict("tiny", np.array([[1, 2]]))
             client.predict("tiny", np.array([[1, 2]]))
         assert server.times_described == 2
+
+
+def test_a_method_that_the_server_does_not_have_is_not_offered(ask):
+    with scripted_server() as server, pytest.raises(NotOffered):
+        ask(server.address, "health")
+
+
+def test_a_token_goes_with_every_call(ask):
+    with scripted_server(answers) as server:
+        ask(server.address, "predict", "tiny", b"png", token="secret")  # noqa: S106
+        ask(server.address, "predict_stream", [Request("tiny", b"png")], token="secret")  # noqa: S106
+    assert server.authorizations == ["Bearer secret", "Bearer secret"]
 
 
 def test_a_stream_that_the_server_ends_early_owes_answers(ask):

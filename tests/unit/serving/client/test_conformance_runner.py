@@ -10,6 +10,7 @@ import pytest
 from protos.inference import metadata_pb2
 from protos.inference.tensors_pb2 import ModelInferResponse
 from serving.client.conformance.runner import CHECKS, examine
+from serving.client.connection import Connection
 from serving.errors import Unavailable
 from tests.identity_server import identity_server
 
@@ -18,7 +19,7 @@ SECONDS = 10.0
 
 
 def results_of(address, models=("identity",), seconds=SECONDS):
-    return {one.name: one for one in examine(address, models, seconds)}
+    return {one.name: one for one in examine(Connection(address), models, seconds)}
 
 
 def unmet(results):

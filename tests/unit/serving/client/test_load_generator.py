@@ -9,6 +9,7 @@ import pytest
 from protos.signet.v1.prediction_pb2 import PredictResponse, RowPrediction
 from serving.client import Client
 from serving.client.answers import RowPrediction as Row
+from serving.client.connection import Connection
 from serving.client.load.generator import RIGHT, UNCHECKED, WRONG, Generator
 from serving.client.load.plan import Arrivals, Kind, Step
 from serving.client.load.questions import DISTINCT_ROWS, Question, prepare
@@ -25,9 +26,8 @@ def one_step(script, calls, *, rate=200.0, deadline_seconds=5.0, connections=1):
         questions = prepare(client, [kind], None, 1e-4, np.random.default_rng(1))
     plan = (Step(rate, calls / rate), Arrivals(np.arange(calls) / rate, np.zeros(calls, np.int64)))
     generator = Generator(
-        script.address,
+        Connection(script.address, connections=connections),
         questions,
-        connections=connections,
         deadline_seconds=deadline_seconds,
         on_progress=lambda *_: None,
     )
