@@ -179,7 +179,7 @@ def aio_options(settings: TransportSettings) -> tuple[tuple[str, int], ...]:
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
         # Else a client that tests its connection oftener than every five minutes is cut off, with its calls.
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", LEAST_PING_SECONDS * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_SECONDS * 1000),
     )
     if not settings.max_connection_age_seconds:
         return options
