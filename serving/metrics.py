@@ -7,14 +7,16 @@ Label values are bounded: `model` and `version` are those of versions that were 
 never becomes one); `method`, `code` and `reason` come from fixed sets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 LATENCY_BUCKETS_SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -162,6 +164,10 @@ class Metrics:
         self._model_provider.labels(model, version, provider).set(1)
         self._intra_op_threads.labels(model, version).set(intra_op_threads)
 
+    def show_dropped_log_lines(self, dropped: Callable[[], int]) -> None:
+        """Show how many log lines were dropped, asking `dropped` at each scrape."""
+        self.registry.register(_DroppedLogLines(dropped))
+
     def requests(self, model: str, version: str) -> list[tuple[str, str, int, float]]:
         """The requests of a version: method, code, how many, seconds in all."""
         return [
@@ -199,6 +205,15 @@ def _totals(histogram: Histogram, model: str, version: str) -> Iterator[tuple[di
                 counts[tuple(sorted(sample.labels.items()))] = sample.value
             elif sample.name.endswith("_sum"):
                 yield sample.labels, int(counts.get(tuple(sorted(sample.labels.items())), 0)), sample.value
+
+
+class _DroppedLogLines(Collector):
+    def __init__(self, dropped: Callable[[], int]) -> None:
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Log lines dropped because stderr took none or not fast enough."
+        yield CounterMetricFamily("signet_log_lines_dropped", text, value=self._dropped())
 
 
 class SupervisorMetrics:

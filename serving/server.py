@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from serving.inference.cores import available_cores
 from serving.inference.providers import ProviderSettings
 from serving.inference.session import SessionSettings, check_provider
+from serving.logs import dropped_log_lines
 from serving.metrics import Metrics
 from serving.metrics_endpoint import MetricsEndpoint
 from serving.repository.desired_state import StateBroken, StateFile
@@ -50,6 +51,7 @@ class Server:
         self._settings = settings
         self._team = team
         self.metrics = Metrics()
+        self.metrics.show_dropped_log_lines(dropped_log_lines)
         self.health = Health(allow_empty=settings.allow_empty)
         self._follower = StateFollower(StateFile(settings.state or settings.models), team)
         self.repository = ModelRepository(
