@@ -66,6 +66,11 @@ def configure_logs(log_format: Literal["console", "json"], level: str, worker: i
     )
 
 
+def dropped_log_lines() -> int:
+    """Lines that this process has dropped since its logs were configured."""
+    return sum(one.dropped for one in logging.getLogger().handlers if isinstance(one, QueuedLines))
+
+
 class QueuedLines(logging.Handler):
     """Writes lines to a descriptor, in a thread of its own; who logs never waits.
 

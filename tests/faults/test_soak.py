@@ -3,7 +3,7 @@
 from tests.load.soak import Soak, soak
 from tests.process_figures import ProcessFigures
 
-SECONDS = 25.0
+SECONDS = 20.0
 
 
 def test_mixed_traffic_is_answered_as_it_must_and_grows_nothing(transport):

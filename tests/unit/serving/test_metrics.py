@@ -218,3 +218,11 @@ def test_the_requests_and_waits_of_one_version_can_be_read(metrics):
     ]
     assert metrics.waits("letters", "1") == (1, 2.0)
     assert (metrics.requests("letters", "3"), metrics.waits("letters", "3")) == ([], (0, 0.0))
+
+
+def test_dropped_log_lines_are_asked_for_at_each_scrape():
+    metrics = Metrics()
+    dropped = iter([3, 5])
+    metrics.show_dropped_log_lines(lambda: next(dropped))
+    scrapes = [metrics.registry.get_sample_value("signet_log_lines_dropped_total") for _ in range(2)]
+    assert scrapes == [3, 5]
