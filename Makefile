@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test clients conformance bench-quick bench check protos constraints clean
+.PHONY: help demo serve train test clients conformance bench-quick bench soak overload check protos constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ bench-quick: .venv/.installed ## Measure calls a second against onnxruntime in a
 
 bench: .venv/.installed ## The same for longer, INT8 and memory by request size too: 15 minutes
 	@$(BIN)/python -m tests.load.bench --long
+
+soak: .venv/.installed ## Mixed traffic for 20 minutes, whether the server grows: a table, build/soak.json (ARGS="--transport aio --seconds 300")
+	@$(BIN)/python -m tests.load.soak $(ARGS)
+
+overload: .venv/.installed ## Twice the load that the server can carry, on both transports: a minute
+	$(BIN)/python -m pytest tests/load/overload.py -s
 
 check: .venv/.installed ## Format, lint, types, import contracts, protos, stub drift, the map in ARCHITECTURE.md
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
