@@ -120,7 +120,9 @@ class Server:
     def _build_transport(self) -> Transport:
         settings = self._settings
         transport = _transport(settings, reuse_port=self._team is not None)
-        boundary = RequestBoundary(self.metrics, settings.access_log)
+        boundary = RequestBoundary(
+            self.metrics, settings.access_log, max_seconds=settings.max_request_seconds or float("inf")
+        )
         services = self._services()
         for service, methods in services.items():
             transport.add(service, methods, boundary)

@@ -94,6 +94,9 @@ class Settings(BaseSettings):
         16384, ge=1, description="Rows that may wait for each model; more are refused with RESOURCE_EXHAUSTED."
     )
     max_request_rows: int = Field(8192, ge=1, description="Rows in one request.")
+    max_request_seconds: float = Field(
+        0.0, ge=0, description="What a request may take, in seconds, whatever deadline its caller set; 0: what that is."
+    )
     max_message_bytes: int = Field(
         64 * MIB, ge=1024, description="Size of one gRPC message, received or sent, in bytes."
     )

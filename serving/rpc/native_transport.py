@@ -148,9 +148,8 @@ class NativeTransport:
             text = f"Received message larger than max ({len(data)} vs. {self._settings.max_message_bytes})"
             reply.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, text, ())
             return None
-        remaining = details[2]
         _, method, boundary = self._methods[method_id]
-        call = Call(float("inf") if remaining is None else now + remaining)
+        call = Call(boundary.deadline(details[2], now))
         submitted = boundary.submit(method, data, call, reply)
         if submitted.done():
             return None

@@ -27,10 +27,14 @@ _log = structlog.get_logger("signet.access")
 
 
 class RequestBoundary:
-    """Wraps the methods of all servicers. `access_log`: "off", "errors" or "all"."""
+    """Wraps the methods of all servicers. `access_log`: "off", "errors" or "all".
 
-    def __init__(self, metrics: Metrics, access_log: str) -> None:
+    `max_seconds`: what a request may take, whatever its caller allows.
+    """
+
+    def __init__(self, metrics: Metrics, access_log: str, max_seconds: float = float("inf")) -> None:
         self._metrics = metrics
+        self._max_seconds = max_seconds
         self._log_answers = access_log == "all"
         self._log_errors = access_log != "off"
 
@@ -47,7 +51,7 @@ class RequestBoundary:
 
     def _unary(self, method: UnaryMethod) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
-            outcome = await self._answer(method, data, Call(_deadline(context)))
+            outcome = await self._answer(method, data, self._call(context))
             if outcome.error is not None:
                 await context.abort(outcome.code, outcome.text, outcome.trailers)
             return outcome.answer
@@ -57,7 +61,7 @@ class RequestBoundary:
     def _stream(self, method: StreamMethod[Any]) -> Callable[[Any, Any], AsyncIterator[bytes]]:
         async def handle(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
             async def answer(data: bytes) -> bytes:
-                outcome = await self._answer(method, data, Call(_deadline(context)))
+                outcome = await self._answer(method, data, self._call(context))
                 if outcome.error is None:
                     return outcome.answer
                 request = _parsed_or_none(method.request_type, data)
@@ -67,6 +71,14 @@ class RequestBoundary:
                 yield data
 
         return handle
+
+    def _call(self, context: Any) -> Call:  # noqa: ANN401
+        return Call(self.deadline(context.time_remaining(), time.monotonic()))
+
+    def deadline(self, remaining: float | None, now: float) -> float:
+        """That of a call which came at `now` with so many seconds by gRPC, None for any number."""
+        limit = self._max_seconds
+        return now + (limit if remaining is None or remaining > limit else remaining)
 
     def submit(self, method: UnaryMethod, data: bytes, call: Call, reply: Reply) -> Submitted:
         """Begin a call whose outcome goes to `reply`.
@@ -138,8 +150,3 @@ def _parsed_or_none(request_type: type[Request], data: bytes) -> Request | None:
         return parse(request_type, data)
     except errors.InvalidInput:
         return None
-
-
-def _deadline(context: Any) -> float:  # noqa: ANN401
-    remaining = context.time_remaining()
-    return float("inf") if remaining is None else time.monotonic() + remaining

@@ -10,6 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 from protos.signet.v1.models_pb2 import ListModelsRequest
 from protos.signet.v1.prediction_pb2 import PredictRequest
 from tests import tiny_models as tiny
+from tests.contract import open_inference
 from tests.contract.conftest import connect
 from tests.contract.requests import raw_tensor
 from tests.running_server import running_server
@@ -31,7 +32,7 @@ def slow(tmp_path):
         connection.channel.close()
 
 
-def ask(slow, rows: int, timeout: float) -> Any:
+def ask(slow, rows: int, timeout: float | None) -> Any:
     request = PredictRequest(model="slow", tensors=[raw_tensor("x", np.ones((rows, 2), np.float32))])
     return slow.prediction.Predict.future(request, timeout=timeout)
 
@@ -81,4 +82,30 @@ def test_a_run_that_nobody_waits_for_ends_before_its_time(tmp_path):
         leaving.cancel()
         assert ask(connection, 1, 60).result().outputs
         assert figure(connection, "signet_rows_total") == 1
+        connection.channel.close()
+
+
+def test_the_server_s_limit_of_time_ends_a_call_that_has_none_of_its_own(tmp_path):
+    tiny.put_bare(tmp_path, "slow", tiny.slow_model())
+    with running_server(tmp_path, max_batch_rows=RUN_ROWS, max_request_seconds=0.125) as server:
+        connection = connect(server)
+        call = ask(connection, RUN_ROWS, None)
+        assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "the deadline passed in a run, 0.1" in call.details()
+        assert figure(connection, "signet_rows_total") == 0
+        connection.channel.close()
+
+
+def test_the_timeout_in_a_message_is_told_when_it_passes_and_not_when_the_run_of_others_ends(tmp_path):
+    tiny.put_bare(tmp_path, "slow", tiny.slow_model())
+    with running_server(tmp_path, max_batch_rows=RUN_ROWS) as server:
+        connection = connect(server)
+        crowd = ask(connection, RUN_ROWS, 120)
+        wait_for_rows(connection, "signet_queue_seconds_count", 1)
+        request = open_inference.raw("slow", [[1, 1]], parameters=open_inference.dict_of({"timeout": 50_000}))
+        call = open_inference.stub(connection).ModelInfer.future(request, timeout=120)
+        assert call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "the deadline passed after 0.0" in call.details()
+        assert not crowd.done()
+        assert crowd.result().outputs
         connection.channel.close()
