@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test clients conformance bench-quick bench soak overload check protos constraints clean
+.PHONY: help demo serve train test clients conformance bench-quick bench soak overload check protos reference released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,11 +43,19 @@ overload: .venv/.installed ## Twice the load that the server can carry, on both 
 check: .venv/.installed ## Format, lint, types, import contracts, protos, stub drift, the map in ARCHITECTURE.md
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/buf lint . --config protos/buf.yaml --path protos
+	$(BIN)/buf breaking . --config protos/buf.yaml --path protos/signet --against protos/released.binpb
 	$(BIN)/python -m pytest tests/unit/project
 
 protos: .venv/.installed ## Generate the stubs beside their .proto files
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. \
 	  --mypy_out=. --mypy_grpc_out=. $$(find protos -name '*.proto' | sort)
+
+reference: .venv/.installed ## Write protos/REFERENCE.md from the comments in the protos
+	$(BIN)/python deploy/proto_reference.py
+
+# Only with a new version: what this writes may never change again. `make check` holds the protos to it.
+released: .venv/.installed ## Note signet.v1 as it is now, as the released one
+	$(BIN)/buf build . --config protos/buf.yaml --path protos/signet --exclude-source-info -o protos/released.binpb
 
 constraints: ## Renew constraints.txt from pyproject.toml: the newest versions within its bounds (needs uv)
 	uv pip compile --universal --upgrade --python-version 3.11 --extra train --extra dev --no-annotate \

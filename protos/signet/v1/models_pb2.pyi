@@ -26,25 +26,39 @@ class _ModelState:
 class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
+    """Never sent."""
     MODEL_STATE_LOADING: _ModelState.ValueType  # 1
+    """Being read, measured and checked."""
     MODEL_STATE_READY: _ModelState.ValueType  # 2
+    """Answers requests."""
     MODEL_STATE_UNLOADING: _ModelState.ValueType  # 3
+    """Answers what it has taken on, and nothing new."""
     MODEL_STATE_GONE: _ModelState.ValueType  # 4
+    """Let go: its memory is free."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 5
+    """Could not be loaded, or failed its golden check; it does not answer."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """The life of a version goes one way: LOADING, READY, UNLOADING, GONE; or LOADING, FAILED."""
 
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
+"""Never sent."""
 MODEL_STATE_LOADING: ModelState.ValueType  # 1
+"""Being read, measured and checked."""
 MODEL_STATE_READY: ModelState.ValueType  # 2
+"""Answers requests."""
 MODEL_STATE_UNLOADING: ModelState.ValueType  # 3
+"""Answers what it has taken on, and nothing new."""
 MODEL_STATE_GONE: ModelState.ValueType  # 4
+"""Let go: its memory is free."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 5
+"""Could not be loaded, or failed its golden check; it does not answer."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
+    """Asks for all of them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -60,11 +74,15 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
+    """Every version that was found."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]: ...
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
+        """By name, then by version."""
+
     def __init__(
         self,
         *,
@@ -80,6 +98,8 @@ Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
 class ModelStatus(_message.Message):
+    """One version of a model and the state that it is in."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
@@ -88,8 +108,11 @@ class ModelStatus(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     IS_DEFAULT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """Name of the model."""
     version: _builtins.int
+    """Number of the version, from 1 on."""
     state: Global___ModelState.ValueType
+    """Where in its life it is."""
     reason: _builtins.str
     """Why it is FAILED."""
     is_default: _builtins.bool
@@ -113,12 +136,16 @@ Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
+    """Asks about one version."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """Name of the model."""
     version: _builtins.int
+    """Unset means the model's default."""
     def __init__(
         self,
         *,
@@ -137,6 +164,8 @@ Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
 
 @_typing.final
 class GetModelResponse(_message.Message):
+    """All about one version. Of one that is not READY, status alone is filled."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -204,27 +233,43 @@ class GetModelResponse(_message.Message):
     batched: _builtins.bool
     """Whether rows of several callers share a run, and if not, why."""
     unbatched_reason: _builtins.str
+    """Empty where they do."""
     task: _builtins.str
+    """What it was trained for, by the name in training."""
     recipe: _builtins.str
+    """How it was trained, by the name in training."""
     created: _builtins.str
     """When training sealed it, RFC 3339."""
     load_seconds: _builtins.float
+    """From the first byte read to READY."""
     @_builtins.property
-    def status(self) -> Global___ModelStatus: ...
+    def status(self) -> Global___ModelStatus:
+        """Which version this is, and its state."""
+
     @_builtins.property
-    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]: ...
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]:
+        """What a request must give."""
+
     @_builtins.property
-    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]: ...
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TensorSpec]:
+        """What the model computes."""
+
     @_builtins.property
     def class_indices(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Label to class index, as Keras names it; empty for a model without labels."""
 
     @_builtins.property
-    def decision(self) -> Global___Decision: ...
+    def decision(self) -> Global___Decision:
+        """How a row's label is decided; unset for a model without labels."""
+
     @_builtins.property
-    def image(self) -> Global___ImagePreprocessing: ...
+    def image(self) -> Global___ImagePreprocessing:
+        """The model takes encoded images."""
+
     @_builtins.property
-    def features(self) -> Global___FeaturePreprocessing: ...
+    def features(self) -> Global___FeaturePreprocessing:
+        """The model takes named features."""
+
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Measured on the test split by training."""
@@ -234,7 +279,9 @@ class GetModelResponse(_message.Message):
         """Unset for a model that came without golden outputs."""
 
     @_builtins.property
-    def runs(self) -> Global___RunPlan: ...
+    def runs(self) -> Global___RunPlan:
+        """How the version runs."""
+
     def __init__(
         self,
         *,
@@ -281,11 +328,13 @@ class RunPlan(_message.Message):
     max_batch_rows: _builtins.int
     """Rows of a full run; requests of more are split where rows may share a run."""
     full_run_intra_op_threads: _builtins.int
+    """Threads of a full run."""
     inline: _builtins.bool
     """Whether the event loop makes the runs, since they are shorter than handing them to a thread."""
     one_row_seconds: _builtins.float
     """The fastest run measured of one row, and of a full run; unset where the model failed on the rows at hand."""
     full_run_seconds: _builtins.float
+    """See one_row_seconds."""
     def __init__(
         self,
         *,
@@ -312,13 +361,17 @@ Global___RunPlan: _TypeAlias = RunPlan  # noqa: Y015
 
 @_typing.final
 class TensorSpec(_message.Message):
+    """One input or output of a model."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     DATATYPE_FIELD_NUMBER: _builtins.int
     SHAPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name that requests and answers use."""
     datatype: _builtins.str
+    """As in Tensor."""
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """-1 is a free dimension; axis 0 is rows."""
@@ -340,6 +393,8 @@ Global___TensorSpec: _TypeAlias = TensorSpec  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
+    """From scores to a label."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
@@ -366,6 +421,8 @@ Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
 class ImagePreprocessing(_message.Message):
+    """From an encoded image to a row."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INPUT_FIELD_NUMBER: _builtins.int
@@ -380,6 +437,7 @@ class ImagePreprocessing(_message.Message):
     height: _builtins.int
     """Pixels."""
     width: _builtins.int
+    """Pixels."""
     color_mode: _builtins.str
     """"grayscale" or "rgb"."""
     other_size: _builtins.str
@@ -409,6 +467,8 @@ Global___ImagePreprocessing: _TypeAlias = ImagePreprocessing  # noqa: Y015
 
 @_typing.final
 class FeaturePreprocessing(_message.Message):
+    """From named numbers to a row."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INPUT_FIELD_NUMBER: _builtins.int
@@ -416,7 +476,9 @@ class FeaturePreprocessing(_message.Message):
     input: _builtins.str
     """The input that the features fill, in this order."""
     @_builtins.property
-    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]: ...
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
+        """The names, in the order of the input's columns."""
+
     def __init__(
         self,
         *,
@@ -433,15 +495,19 @@ Global___FeaturePreprocessing: _TypeAlias = FeaturePreprocessing  # noqa: Y015
 
 @_typing.final
 class Feature(_message.Message):
+    """One of a model's named numbers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     MINIMUM_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The name that a request uses."""
     minimum: _builtins.float
     """The range seen in training; values outside are answered all the same."""
     maximum: _builtins.float
+    """See minimum."""
     def __init__(
         self,
         *,
@@ -459,14 +525,19 @@ Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 @_typing.final
 class GoldenResult(_message.Message):
+    """The check that stands before READY: recorded inputs must give the recorded outputs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ROWS_FIELD_NUMBER: _builtins.int
     MAX_ABS_DIFFERENCE_FIELD_NUMBER: _builtins.int
     TOLERANCE_FIELD_NUMBER: _builtins.int
     rows: _builtins.int
+    """How many rows were checked."""
     max_abs_difference: _builtins.float
+    """The largest difference of an output's element from the recorded one."""
     tolerance: _builtins.float
+    """The largest that is allowed."""
     def __init__(
         self,
         *,
@@ -484,11 +555,14 @@ Global___GoldenResult: _TypeAlias = GoldenResult  # noqa: Y015
 
 @_typing.final
 class LoadModelRequest(_message.Message):
+    """Which version shall be READY."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """Name of the model."""
     version: _builtins.int
     """Unset means the highest version on disk."""
     def __init__(
@@ -509,11 +583,15 @@ Global___LoadModelRequest: _TypeAlias = LoadModelRequest  # noqa: Y015
 
 @_typing.final
 class LoadModelResponse(_message.Message):
+    """Sent when every worker of the server has done it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def status(self) -> Global___ModelStatus: ...
+    def status(self) -> Global___ModelStatus:
+        """The version that is READY now."""
+
     def __init__(
         self,
         *,
@@ -529,11 +607,14 @@ Global___LoadModelResponse: _TypeAlias = LoadModelResponse  # noqa: Y015
 
 @_typing.final
 class UnloadModelRequest(_message.Message):
+    """Which versions shall go."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """Name of the model."""
     version: _builtins.int
     """Unset means all versions."""
     def __init__(
@@ -554,11 +635,15 @@ Global___UnloadModelRequest: _TypeAlias = UnloadModelRequest  # noqa: Y015
 
 @_typing.final
 class UnloadModelResponse(_message.Message):
+    """Sent when every worker of the server has done it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]: ...
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
+        """The versions that went."""
+
     def __init__(
         self,
         *,

@@ -110,7 +110,9 @@ class FeatureRow(_message.Message):
 
     VALUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]: ...
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Number by the feature's name."""
+
     def __init__(
         self,
         *,
@@ -143,32 +145,47 @@ class Tensor(_message.Message):
     DOUBLE_VALUES_FIELD_NUMBER: _builtins.int
     BYTES_VALUES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Name of the input or output."""
     datatype: _builtins.str
     """BOOL, UINT8, UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP16, BF16, FP32, FP64 or BYTES."""
     raw: _builtins.bytes
     """Little-endian elements. An element of BYTES is its length in 4 bytes, then that many bytes."""
     @_builtins.property
-    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The size of each dimension; axis 0 is rows."""
+
     @_builtins.property
-    def bool_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]: ...
+    def bool_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """BOOL."""
+
     @_builtins.property
     def int32_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """INT8, INT16, INT32."""
 
     @_builtins.property
-    def int64_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def int64_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """INT64."""
+
     @_builtins.property
     def uint32_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """UINT8, UINT16, UINT32."""
 
     @_builtins.property
-    def uint64_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def uint64_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """UINT64."""
+
     @_builtins.property
-    def float_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def float_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """FP32."""
+
     @_builtins.property
-    def double_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def double_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """FP64."""
+
     @_builtins.property
-    def bytes_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def bytes_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """BYTES."""
+
     def __init__(
         self,
         *,
@@ -195,6 +212,8 @@ Global___Tensor: _TypeAlias = Tensor  # noqa: Y015
 
 @_typing.final
 class PredictResponse(_message.Message):
+    """The answer to one request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
@@ -203,9 +222,11 @@ class PredictResponse(_message.Message):
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
+    """Name of the model."""
     version: _builtins.int
     """The version that answered."""
     id: _builtins.str
+    """The request's."""
     @_builtins.property
     def predictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowPrediction]:
         """One for each row; empty for a model without labels."""
@@ -233,6 +254,8 @@ Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
 
 @_typing.final
 class RowPrediction(_message.Message):
+    """The answer for one row."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_FIELD_NUMBER: _builtins.int
@@ -251,6 +274,7 @@ class RowPrediction(_message.Message):
     probability: _builtins.float
     """Sigmoid models: the probability of class 1, and the threshold that the decision compared it with."""
     threshold: _builtins.float
+    """See probability."""
     @_builtins.property
     def top(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassScore]:
         """The best classes, by falling score, ties by the lower class index."""
@@ -287,14 +311,19 @@ Global___RowPrediction: _TypeAlias = RowPrediction  # noqa: Y015
 
 @_typing.final
 class ClassScore(_message.Message):
+    """One class of a row's best."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_FIELD_NUMBER: _builtins.int
     CLASS_INDEX_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     label: _builtins.str
+    """The class's label."""
     class_index: _builtins.int
+    """Its value in the model's class_indices."""
     score: _builtins.float
+    """Its score."""
     def __init__(
         self,
         *,
@@ -312,11 +341,15 @@ Global___ClassScore: _TypeAlias = ClassScore  # noqa: Y015
 
 @_typing.final
 class PredictStreamRequest(_message.Message):
+    """One request of a stream."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def request(self) -> Global___PredictRequest: ...
+    def request(self) -> Global___PredictRequest:
+        """What a unary call would have sent."""
+
     def __init__(
         self,
         *,
@@ -332,6 +365,8 @@ Global___PredictStreamRequest: _TypeAlias = PredictStreamRequest  # noqa: Y015
 
 @_typing.final
 class PredictStreamResponse(_message.Message):
+    """The answer to one request of a stream."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -340,9 +375,13 @@ class PredictStreamResponse(_message.Message):
     id: _builtins.str
     """The id of the request that this answers."""
     @_builtins.property
-    def response(self) -> Global___PredictResponse: ...
+    def response(self) -> Global___PredictResponse:
+        """It was answered."""
+
     @_builtins.property
-    def error(self) -> Global___StreamError: ...
+    def error(self) -> Global___StreamError:
+        """It failed."""
+
     def __init__(
         self,
         *,
@@ -371,6 +410,7 @@ class StreamError(_message.Message):
     code: _builtins.int
     """A gRPC status code, https://grpc.io/docs/guides/status-codes."""
     message: _builtins.str
+    """What came and what was expected."""
     def __init__(
         self,
         *,

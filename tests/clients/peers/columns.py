@@ -20,7 +20,7 @@ from typing import Any
 
 from serving.client.conformance.identity_model import write_identity_models
 from serving.client.conformance.tables import MARKS
-from tests.clients.run import environment, requirements
+from tests.clients.environments import environment, requirements
 
 START_SECONDS = 60
 RUN_SECONDS = 300
