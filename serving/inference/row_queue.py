@@ -84,14 +84,20 @@ class RowQueue:
         shares: list[Share] = []
         taken = 0
         end = NEVER
-        while taken < self._max_batch_rows and (caller := self._head(now, low_first=low_first and not shares)):
+        run_time = self._run_time
+        begun, row = now + run_time.care * run_time.fixed, run_time.care * run_time.row
+        all_answered = now + run_time.guess(self.rows)
+        while taken < self._max_batch_rows:
+            caller = self._head(now, all_answered, low_first=low_first and not shares)
+            if caller is None:
+                break
             if shares and (not self.batched or caller.shape_key != shares[0].caller.shape_key):
                 break
             rows = caller.rows - caller.taken
             if self.batched:
                 rows = min(self._max_batch_rows - taken, rows)
             end = min(end, caller.deadline)
-            if shares and now + self._careful(taken + rows) > end:
+            if shares and begun + row * (taken + rows) > end:
                 break
             shares.append(Share(caller, caller.taken, rows))
             caller.taken += rows
@@ -101,7 +107,7 @@ class RowQueue:
                 del self._callers[caller.priority][caller.number]
         took_low = any(share.caller.priority == LOW for share in shares)
         self._runs_without_low = self._runs_without_low + 1 if self._callers[LOW] and not took_low else 0
-        self._busy_until = now + self._careful(taken) if shares else 0.0
+        self._busy_until = begun + row * taken if shares else 0.0
         return shares
 
     def finish(self, rows: int, seconds: float) -> None:
@@ -146,7 +152,7 @@ class RowQueue:
         if not ahead and not busy:
             return
         rows = ahead + caller.rows
-        seconds = busy + self._careful(rows, self._runs(rows, caller.priority))
+        seconds = busy + self._run_time.care * self._run_time.guess(rows, self._runs(rows, caller.priority))
         if seconds > QUEUE_SHARE * left:
             text = (
                 f"{ahead} rows are waiting, so that these would be answered in {seconds:.3f} s; the deadline, in "
@@ -160,16 +166,14 @@ class RowQueue:
             return -(-rows // self._max_batch_rows)
         return 1 + sum(len(callers) for callers in self._callers[: priority + 1])
 
-    def _careful(self, rows: int, runs: int = 1) -> float:
-        return self._run_time.care * self._run_time.guess(rows, runs)
-
-    def _head(self, now: float, *, low_first: bool) -> Waiting | None:
+    def _head(self, now: float, all_answered: float, *, low_first: bool) -> Waiting | None:
+        """Who is next. `all_answered`: when a run of all rows would end, which spares most callers a closer look."""
         for callers in reversed(self._callers) if low_first else self._callers:
             while callers:
                 caller = next(iter(callers.values()))
                 if caller.future.done():
                     self.discard(caller)
-                elif self._is_hopeless(caller, now):
+                elif caller.deadline < all_answered and self._is_hopeless(caller, now):
                     self._give_up(caller, now)
                 else:
                     return caller
