@@ -42,9 +42,9 @@ class QueueMetrics:
 
 
 class Metrics:
-    """The metrics of one process, on a registry of their own."""
+    """The metrics of one process, on a registry of their own; `dropped_log_lines` is asked at each scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped_log_lines: Callable[[], int] = lambda: 0) -> None:
         # The time at which each series began doubles the scrape and tells nobody anything.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -101,6 +101,7 @@ class Metrics:
         )
         build = Info("signet_build", "Version of the server.", registry=self.registry)
         build.info({"version": distribution_version("signet")})
+        self.registry.register(_DroppedLogLines(dropped_log_lines))
         self._request_children: dict[tuple[str, str, str, str], Histogram] = {}
         self._prediction_children: dict[tuple[str, str], dict[str, Counter]] = {}
         self._gone: set[tuple[str, str]] = set()
@@ -163,10 +164,6 @@ class Metrics:
         self._load_seconds.labels(model).observe(seconds)
         self._model_provider.labels(model, version, provider).set(1)
         self._intra_op_threads.labels(model, version).set(intra_op_threads)
-
-    def show_dropped_log_lines(self, dropped: Callable[[], int]) -> None:
-        """Show how many log lines were dropped, asking `dropped` at each scrape."""
-        self.registry.register(_DroppedLogLines(dropped))
 
     def requests(self, model: str, version: str) -> list[tuple[str, str, int, float]]:
         """The requests of a version: method, code, how many, seconds in all."""

@@ -50,8 +50,7 @@ class Server:
     def __init__(self, settings: Settings, team: Team | None = None) -> None:
         self._settings = settings
         self._team = team
-        self.metrics = Metrics()
-        self.metrics.show_dropped_log_lines(dropped_log_lines)
+        self.metrics = Metrics(dropped_log_lines)
         self.health = Health(allow_empty=settings.allow_empty)
         self._follower = StateFollower(StateFile(settings.state or settings.models), team)
         self.repository = ModelRepository(

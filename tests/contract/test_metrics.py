@@ -25,6 +25,7 @@ EXPECTED = {
     "signet_predictions": "counter",
     "signet_model_state": "gauge",
     "signet_load_seconds": "histogram",
+    "signet_log_lines_dropped": "counter",
     "signet_model_provider": "gauge",
     "signet_model_intra_op_threads": "gauge",
     "signet_build_info": "gauge",
