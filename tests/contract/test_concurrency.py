@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
+from protos.signet.v1.models_pb2 import LoadModelRequest
 from protos.signet.v1.prediction_pb2 import PredictRequest
 from serving.inference.session import OnnxSession, SessionSettings
 from serving.rpc.transport import CAPABILITIES
@@ -161,3 +162,28 @@ def test_rows_whose_deadline_passed_in_the_queue_are_not_run(slow):
     assert all(call.result().outputs for call in waiting)
     assert slow.prediction.Predict(tiny.slow_request(), timeout=60).outputs
     assert rows_run(slow) == len(waiting) + 1
+
+
+def test_requests_that_differ_in_their_contents_alone_get_their_own_answers(signet, in_process):
+    def ask(caller: int) -> None:
+        generator = np.random.default_rng(caller)
+        for count in (1, 3, 1, 2, 3, 1):
+            rows = generator.normal(size=(count, 3)).astype(np.float32)
+            answer = signet.prediction.Predict(letters(rows, return_outputs=False), timeout=60)
+            assert [row.class_index for row in answer.predictions] == in_process(rows).argmax(axis=1).tolist()
+
+    all_at_once(ask)
+
+
+def test_a_known_request_is_answered_by_the_version_that_is_served_now(tmp_path):
+    for version in (1, 2):
+        tiny.put_bare(tmp_path, "letters", tiny.linear_model(), version=version, labels=["a", "b", "c"])
+    rows = np.eye(3, dtype=np.float32)
+    with running_server(tmp_path, allow_control=True) as server:
+        signet = connect(server)
+        versions = []
+        for version in (2, 1, 2):
+            signet.models.LoadModel(LoadModelRequest(model="letters", version=version), timeout=60)
+            versions += [signet.prediction.Predict(letters(rows), timeout=60).version for _ in range(3)]
+        signet.channel.close()
+    assert versions == [2, 2, 2, 1, 1, 1, 2, 2, 2]
