@@ -14,6 +14,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING = 0, 1, 3, 4, 6
 ACK = END_STREAM = 0x1
 END_HEADERS = 0x4
 INITIAL_WINDOW_SIZE = 4
+CANCEL = 8
 SECONDS = 30.0
 
 
@@ -35,18 +36,16 @@ class RawConnection:
 
     def call(self, path: str, *messages: bytes, ends: bool = True, timeout: str = "") -> int:
         """Begin a gRPC call with these messages; the number of its stream. `timeout` as in `grpc-timeout`."""
-        stream = 2 * self._calls + 1
-        self._calls += 1
-        headers = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost"}
-        headers |= {"content-type": "application/grpc", "te": "trailers"} | (
-            {"grpc-timeout": timeout} if timeout else {}
-        )
+        stream, headers = self._headers(path, timeout)
         body = b"".join(struct.pack(">BI", 0, len(one)) + one for one in messages)
-        self.socket.sendall(
-            _frame(HEADERS, END_HEADERS, stream, b"".join(map(_literal, headers.items())))
-            + _frame(DATA, END_STREAM if ends else 0, stream, body)
-        )
+        self.socket.sendall(headers + _frame(DATA, END_STREAM if ends else 0, stream, body))
         return stream
+
+    def cancelled_calls(self, path: str, count: int) -> None:
+        """Begin calls and cancel them, all in one write: none was begun on the other side."""
+        calls = [self._headers(path) for _ in range(count)]
+        cancel = struct.pack(">I", CANCEL)
+        self.socket.sendall(b"".join(headers + _frame(RST_STREAM, 0, stream, cancel) for stream, headers in calls))
 
     def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
         """What comes: kind, flags, stream, payload; settings and pings are acknowledged."""
@@ -56,6 +55,14 @@ class RawConnection:
             if kind in {SETTINGS, PING} and not flags & ACK:
                 self.socket.sendall(_frame(kind, ACK, 0, b"" if kind == SETTINGS else payload))
             yield kind, flags, stream, payload
+
+    def _headers(self, path: str, timeout: str = "") -> tuple[int, bytes]:
+        stream = 2 * self._calls + 1
+        self._calls += 1
+        headers = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost"}
+        headers |= {"content-type": "application/grpc", "te": "trailers"}
+        headers |= {"grpc-timeout": timeout} if timeout else {}
+        return stream, _frame(HEADERS, END_HEADERS, stream, b"".join(map(_literal, headers.items())))
 
     def _read(self, count: int) -> bytes:
         """So many bytes, or none at the end."""

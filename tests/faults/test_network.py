@@ -18,6 +18,8 @@ IDLE_CONNECTIONS = 1000
 IDLE_CONNECTION_KIB = 64
 """Resident memory of one; about 15 were measured."""
 
+CANCELLED_AT_ONCE = 100
+
 STREAM = "/signet.v1.Prediction/PredictStream"
 
 
@@ -76,6 +78,14 @@ def test_a_stream_broken_in_the_middle_takes_its_calls_along_and_no_others(tmp_p
         assert figure(server, "signet_rows_total") < 64
         assert figure(server, "signet_queue_rows") == 0
         others.channel.close()
+
+
+def test_a_client_that_cancels_before_calls_begin_is_served_on_or_sent_away_and_others_are_answered(served, transport):
+    with RawConnection(served.port) as hasty:
+        hasty.cancelled_calls(STREAM, CANCELLED_AT_ONCE)
+        if transport == "native":
+            assert ended(hasty.socket)
+        assert served.answers()
 
 
 def figure(server: Server, name: str) -> float:
