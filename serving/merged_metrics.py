@@ -20,6 +20,8 @@ GAUGES: dict[str, Rule] = {
     "signet_model_state": "greatest",
     "signet_model_provider": "greatest",
     "signet_model_intra_op_threads": "greatest",
+    "signet_version_label": "greatest",
+    "signet_traffic_percent": "greatest",
     "signet_build_info": "greatest",
     "python_info": "greatest",
 }

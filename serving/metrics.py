@@ -7,7 +7,7 @@ Label values are bounded: `model` and `version` are those of versions that were 
 never becomes one); `method`, `code` and `reason` come from fixed sets.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from typing import TypeVar
@@ -99,6 +99,14 @@ class Metrics:
         self._intra_op_threads = self._gauge(
             "signet_model_intra_op_threads", "Threads that one run of a READY version may use.", model
         )
+        self._version_label = self._gauge(
+            "signet_version_label", "1 for the version that a label names.", (*model, "label")
+        )
+        self._traffic_percent = self._gauge(
+            "signet_traffic_percent",
+            "Percent of the requests without a version that the split sends to a label.",
+            ("model", "label"),
+        )
         build = Info("signet_build", "Version of the server.", registry=self.registry)
         build.info({"version": distribution_version("signet")})
         self.registry.register(_DroppedLogLines(dropped_log_lines))
@@ -158,6 +166,15 @@ class Metrics:
         self._gone.discard(key)
         for name in MODEL_STATES:
             self._model_state.labels(model, version, name).set(name == state)
+
+    def set_traffic(self, model: str, labels: Mapping[str, int], split: Mapping[str, float]) -> None:
+        """Show the labels of a model's versions, and the percentages of its split by label."""
+        for metric in (self._version_label, self._traffic_percent):
+            metric.remove_by_labels({"model": model})
+        for label, version in labels.items():
+            self._version_label.labels(model, str(version), label).set(1)
+        for label, percent in split.items():
+            self._traffic_percent.labels(model, label).set(percent)
 
     def observe_load(self, model: str, version: str, seconds: float, provider: str, intra_op_threads: int) -> None:
         """Show how a version was loaded."""

@@ -22,6 +22,9 @@ from serving.metrics_endpoint import MetricsEndpoint
 from serving.repository.desired_state import StateBroken, StateFile
 from serving.repository.following import StateFollower, Team
 from serving.repository.loading import Loader, LoadSettings
+from serving.repository.memory import MemoryLimit
+from serving.repository.policy import parse_policy
+from serving.repository.polling import Poller
 from serving.repository.repository import ModelRepository, ModelState, VersionStatus
 from serving.rpc import health, models_servicer, open_inference_servicer, prediction_servicer
 from serving.rpc.health import Health
@@ -59,8 +62,12 @@ class Server:
             self._on_change,
             settings.drain_seconds,
             self._follower,
+            policy=parse_policy(settings.version_policy),
+            limit=MemoryLimit(settings.max_models_bytes, settings.unload_least_used),
+            on_traffic=lambda name, traffic: self.metrics.set_traffic(name, traffic.labels, traffic.split),
         )
-        self._following: asyncio.Task[None] | None = None
+        self._poller = Poller(settings.models, settings.poll_seconds)
+        self._following: list[asyncio.Task[None]] = []
         self._transport: Transport | None = None
         self._endpoint: MetricsEndpoint | None = None
         self.port = settings.port
@@ -84,7 +91,9 @@ class Server:
             await self._scan()
             await self._listen()
         self.health.end_of_scan()
-        self._following = asyncio.create_task(self._follower.follow(self.repository.follow))
+        self._following.append(asyncio.create_task(self._follower.follow(self.repository.follow)))
+        if settings.poll_seconds:
+            self._following.append(asyncio.create_task(self._poller.follow(self.repository.refresh)))
         if self._team is None:
             _log.info("serving", host=settings.host, port=self.port, metrics_port=self.metrics_port)
 
@@ -96,8 +105,8 @@ class Server:
         self.health.end_watches()
         if self._transport is not None:
             await self._transport.stop(settings.drain_seconds)
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
         await self.repository.close()
         if self._endpoint is not None:
             await asyncio.to_thread(self._endpoint.close)
@@ -107,6 +116,8 @@ class Server:
             wanted = self._follower.begin()
         except (StateBroken, OSError) as error:
             raise StartError(f"state: {error}") from error
+        # Before the scan: what comes meanwhile is seen afterwards.
+        self._poller.begin()
         await self.repository.scan(wanted)
         # What was asked for meanwhile: first be among those who are waited for, then look again.
         self._follower.tell_applied()
@@ -120,7 +131,7 @@ class Server:
         settings = self._settings
         transport = _transport(settings, reuse_port=self._team is not None)
         boundary = RequestBoundary(
-            self.metrics, settings.access_log, max_seconds=settings.max_request_seconds or float("inf")
+            self.metrics, settings.access_log, settings.split_key, settings.max_request_seconds or float("inf")
         )
         services = self._services()
         for service, methods in services.items():

@@ -4,11 +4,14 @@ Owns the only reading of flags and of the environment. Does not know what the va
 A flag (`--max-batch-rows`) wins over the environment (`SIGNET_MAX_BATCH_ROWS`), which wins over the default.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliImplicitFlag, SettingsConfigDict, SettingsError
+
+from serving.repository.policy import EXPECTED, parse_policy
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -43,8 +46,29 @@ class Settings(BaseSettings):
     )
     state: Path | None = Field(
         None,
-        description="The folder of desired_state.json, which keeps what LoadModel and UnloadModel asked for; "
+        description="The folder of desired_state.json, which keeps what control asked for: versions, labels, splits; "
         "by default the repository.",
+    )
+    version_policy: str = Field(
+        "latest",
+        description=f"The versions of a model that are READY: {EXPECTED}; what control asked for goes before it.",
+    )
+    poll_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="How often the repository is looked at for new and removed versions, in seconds; 0: never.",
+    )
+    max_models_bytes: int = Field(
+        0, ge=0, description="What the ONNX files of all READY versions may have together, in bytes; 0 is no limit."
+    )
+    unload_least_used: CliImplicitFlag[bool] = Field(
+        default=False,
+        description="Beyond max_models_bytes, unload the least recently used version instead of refusing the new one.",
+    )
+    split_key: str = Field(
+        "",
+        description="Name of a metadata key, such as user-id: requests of one value go to one version of a split; "
+        "without it those of one request id.",
     )
 
     transport: Literal["aio", "native", "auto"] = Field(
@@ -104,7 +128,9 @@ class Settings(BaseSettings):
         16_777_216, ge=1, description="Pixels of one encoded image before it is resized; checked before decoding."
     )
 
-    allow_control: CliImplicitFlag[bool] = Field(default=False, description="Allow LoadModel and UnloadModel.")
+    allow_control: CliImplicitFlag[bool] = Field(
+        default=False, description="Allow what changes what is served: loading, labels, splits."
+    )
     allow_empty: CliImplicitFlag[bool] = Field(default=False, description="Be SERVING without a READY model.")
     reflection: CliImplicitFlag[bool] = Field(
         default=True, description="Offer gRPC reflection, for buf curl and grpcurl."
@@ -119,6 +145,18 @@ class Settings(BaseSettings):
     access_log: Literal["off", "errors", "all"] = Field(
         "errors", description="Requests to log; all costs a good part of the speed."
     )
+
+    @field_validator("version_policy")
+    @classmethod
+    def _check_policy(cls, text: str) -> str:
+        return str(parse_policy(text))
+
+    @field_validator("split_key")
+    @classmethod
+    def _check_key(cls, name: str) -> str:
+        if not re.fullmatch(r"[0-9A-Za-z_.-]*", name) or name.lower().endswith("-bin"):
+            raise ValueError("a name of metadata that is text was expected: letters, digits, '_', '.' and '-'")
+        return name.lower()
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

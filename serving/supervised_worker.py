@@ -133,7 +133,7 @@ class SupervisedWorker:
                 self.revision, self.failures = message["applied"], message["failures"]
                 self._on_applied()
             elif "ready" in message:
-                self.is_ready = True
+                self.is_ready, self.is_serving = True, message["ready"]
                 self._on_ready(self)
             else:
                 self.refusal = message["cannot_start"]

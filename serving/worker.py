@@ -49,7 +49,7 @@ async def _work(end: socket.socket) -> int:
     # A worker without a supervisor would hold the port with nobody to stop it.
     channel.start(server.metrics.registry, lambda: server.health.is_serving, on_gone=stopping.set)
     try:
-        await _until_stopped(server, stopping, on_start=channel.tell_ready)
+        await _until_stopped(server, stopping, on_start=lambda: channel.tell_ready(is_serving=server.health.is_serving))
     except (StartError, ProviderUnavailable) as error:
         channel.tell_cannot_start(str(error))
         return 1

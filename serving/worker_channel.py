@@ -8,7 +8,7 @@ Owns the messages, and the worker's side of them. Does not know what is served.
     worker ─► supervisor   {"beat": true}                       alive; whether it is SERVING
                            {"applied": 7, "failures": […]}
                            {"scrape": 5, "text": "…"}
-                           {"ready": true} or {"cannot_start": "…"}
+                           {"ready": true} or {"cannot_start": "…"}    takes calls; whether it is SERVING
 """
 
 import asyncio
@@ -76,9 +76,9 @@ class WorkerChannel:
         except ConnectionError:
             return
 
-    def tell_ready(self) -> None:
-        """Say that the worker serves."""
-        send(self._writer, ready=True)
+    def tell_ready(self, *, is_serving: bool) -> None:
+        """Say that the worker takes calls, and whether it is SERVING."""
+        send(self._writer, ready=is_serving)
 
     def tell_cannot_start(self, text: str) -> None:
         """Say why the worker ends before it served."""

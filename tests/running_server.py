@@ -14,7 +14,12 @@ from serving.settings import Settings
 @contextmanager
 def running_server(models: Path, **settings: Any) -> Iterator[Server]:
     """Serve `models` on free loopback ports until the block ends; ready when it begins."""
-    chosen = Settings(models=models, port=0, metrics_port=0, **{"drain_seconds": 5.0, "access_log": "off", **settings})
+    chosen = Settings(
+        models=models,
+        port=0,
+        metrics_port=0,
+        **{"poll_seconds": 0, "drain_seconds": 5.0, "access_log": "off", **settings},
+    )
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="server-loop")
     thread.start()

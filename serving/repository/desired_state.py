@@ -1,26 +1,34 @@
-"""What LoadModel and UnloadModel asked for, in one file that every process of a repository follows.
+"""What control asked for, in one file that every process of a repository follows.
 
 Owns the file: its form, its atomic change, its comparison with what was applied. Does not know how a version is loaded.
 
-    {"schema": 1, "revision": 7, "models": {"shades": {"versions": [2]}, "sums": {"versions": []}}}
+    {"schema": 1, "revision": 7, "models": {
+        "shades": {"versions": [2], "labels": {"stable": 2}},
+        "shapes": {"policy": "specific:2,3", "labels": {"stable": 2, "canary": 3}, "split": {"canary": 10}},
+        "sums": {"versions": []}}}
 
-A model that is named has exactly these versions READY, none if the list is empty; of one that is not named, the scan
-decides. Each change raises `revision` by one. What a later schema adds to a model is kept when an entry is replaced.
+A model with `versions` has exactly these READY, none if the list is empty; one with `policy` those that the policy
+wants of the versions on disk; any other those that the server's own policy wants. Versions that have a label are READY
+besides. The file may be edited by hand, as a configuration: it is followed when it is replaced. Each change by control
+raises `revision` by one. What a later server adds to a model is kept.
 """
 
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from serving.errors import ServingError
 from serving.repository.manifest_limits import MODEL_NAME
+from serving.repository.policy import VersionPolicy, parse_policy
+from serving.repository.traffic import Traffic, check_label
 
 if sys.platform != "win32":
     import fcntl
@@ -42,9 +50,38 @@ def _model_name(name: str) -> str:
     return name
 
 
+def _label(name: str) -> str:
+    try:
+        check_label(name)
+    except ServingError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+def _policy(text: str) -> str:
+    parse_policy(text)
+    return text
+
+
+_Label = Annotated[str, AfterValidator(_label)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
-    versions: list[Version]
+    versions: list[Version] | None = None
+    policy: Annotated[str, AfterValidator(_policy)] | None = None
+    labels: dict[_Label, Version] = {}
+    split: dict[_Label, float] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.versions is not None and self.policy is not None:
+            raise ValueError("versions and policy came; one of them was expected")
+        try:
+            Traffic(self.labels).divided("it", self.split)
+        except ServingError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class _Document(BaseModel):
@@ -55,15 +92,35 @@ class _Document(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of one model: exactly `versions`, or those of `policy`, or neither; and those with labels."""
+
+    versions: frozenset[int] | None = None
+    policy: VersionPolicy | None = None
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def wanted(self, default: VersionPolicy, available: Collection[int]) -> frozenset[int]:
+        """The versions that should be READY if those `available` are all that can be loaded by a policy."""
+        chosen = (self.policy or default).wanted(available) if self.versions is None else self.versions
+        return chosen.union(self.traffic.labels.values())
+
+
+Edit = Callable[[Wish], Wish]
+"""A change of what is wanted; raises the errors of `serving.errors` where it cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The versions wanted READY of each model that was controlled; revision 0 is before any control."""
+    """What is wanted of each model that was controlled; revision 0 is before any control."""
 
     revision: int = 0
-    models: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    models: Mapping[str, Wish] = field(default_factory=dict)
 
-    def changed_since(self, before: "DesiredState") -> dict[str, frozenset[int]]:
-        """The models of which other versions are wanted than `before`."""
-        return {name: wanted for name, wanted in self.models.items() if before.models.get(name) != wanted}
+    def changed_since(self, before: "DesiredState") -> dict[str, Wish]:
+        """The models of which something else is wanted than `before`; nothing of those that are named no more."""
+        names = {**before.models, **self.models}
+        wishes = {name: (before.models.get(name, Wish()), self.models.get(name, Wish())) for name in names}
+        return {name: now for name, (old, now) in wishes.items() if now != old}
 
 
 class StateFile:
@@ -83,20 +140,22 @@ class StateFile:
     def read(self) -> DesiredState:
         """What is wanted; raises StateBroken, OSError."""
         document = self._document()
-        wanted = {name: frozenset(entry["versions"]) for name, entry in document["models"].items()}
-        return DesiredState(document["revision"], wanted)
+        return DesiredState(document["revision"], {name: _wish(entry) for name, entry in document["models"].items()})
 
-    def change(self, name: str, versions: frozenset[int]) -> int:
-        """Want exactly `versions` of a model from now on; the new revision. Raises StateBroken, OSError.
+    def change(self, name: str, edit: Edit) -> tuple[int, Wish]:
+        """Edit what is wanted of a model; the new revision and wish. Raises StateBroken, OSError, what `edit` does.
 
         Processes that change the file at once wait for each other; readers see the old file or the new one.
         """
         with self._alone():
             document = self._document()
+            entry = document["models"].get(name, {})
+            wish = edit(_wish(entry))
+            parts = {**entry, **_entry(wish)}
+            document["models"][name] = {key: value for key, value in parts.items() if value is not None}
             document["revision"] += 1
-            document["models"].setdefault(name, {})["versions"] = sorted(versions)
             self._replace(json.dumps(document, indent=2) + "\n")
-            return int(document["revision"])
+            return int(document["revision"]), wish
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -112,7 +171,7 @@ class StateFile:
         except FileNotFoundError:
             return {"schema": 1, "revision": 0, "models": {}}
         try:
-            return _Document.model_validate_json(text).model_dump(by_alias=True)
+            return _Document.model_validate_json(text).model_dump(by_alias=True, exclude_defaults=True)
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, fault["loc"])) or "the file"
@@ -130,3 +189,21 @@ class StateFile:
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _wish(entry: Mapping[str, Any]) -> Wish:
+    versions, policy = entry.get("versions"), entry.get("policy")
+    return Wish(
+        None if versions is None else frozenset(versions),
+        None if policy is None else parse_policy(policy),
+        Traffic(entry.get("labels", {}), entry.get("split", {})),
+    )
+
+
+def _entry(wish: Wish) -> dict[str, Any]:
+    return {
+        "versions": None if wish.versions is None else sorted(wish.versions),
+        "policy": None if wish.policy is None else str(wish.policy),
+        "labels": dict(wish.traffic.labels) or None,
+        "split": dict(wish.traffic.split) or None,
+    }

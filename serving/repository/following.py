@@ -12,8 +12,8 @@ import structlog
 
 from serving.errors import ModelBroken, Unavailable
 from serving.inference.providers import ProviderUnavailable
-from serving.repository.desired_state import DesiredState, StateBroken, StateFile
-from serving.repository.repository import Wanted
+from serving.repository.desired_state import DesiredState, Edit, StateBroken, StateFile, Wish
+from serving.repository.repository import Wishes
 
 FOLLOW_SECONDS = 0.2
 """How often the file is looked at; polled, since no notification crosses every kind of volume."""
@@ -43,23 +43,23 @@ class StateFollower:
         self._applied = DesiredState()
         self._changed = asyncio.Event()
 
-    def begin(self) -> Wanted:
+    def begin(self) -> Wishes:
         """What the first scan has to load; raises StateBroken, OSError."""
         self._stamp = self._file.stamp()
         self._applied = self._file.read()
         return self._applied.models
 
-    async def record(self, name: str, versions: frozenset[int]) -> int:
+    async def record(self, name: str, edit: Edit) -> tuple[int, Wish]:
         """See Journal."""
         try:
-            revision = await asyncio.to_thread(self._file.change, name, versions)
+            recorded = await asyncio.to_thread(self._file.change, name, edit)
         except (OSError, StateBroken) as error:
             _log.error("the desired state cannot be written", reason=str(error))
             raise Unavailable(
                 "nothing was changed: the desired state cannot be written; the server's log says why"
             ) from error
         self._changed.set()
-        return revision
+        return recorded
 
     async def agreed(self, revision: int) -> None:
         """See Journal."""
@@ -71,7 +71,7 @@ class StateFollower:
         if self._team is not None:
             self._team.tell_applied(self._applied.revision, [])
 
-    async def follow(self, apply: Callable[[Callable[[], Wanted]], Awaitable[list[str]]]) -> None:
+    async def follow(self, apply: Callable[[Callable[[], Wishes]], Awaitable[list[str]]]) -> None:
         """Apply every change of the file, until cancelled."""
         while True:
             await self.catch_up(apply)
@@ -81,7 +81,7 @@ class StateFollower:
             except TimeoutError:
                 continue
 
-    async def catch_up(self, apply: Callable[[Callable[[], Wanted]], Awaitable[list[str]]]) -> None:
+    async def catch_up(self, apply: Callable[[Callable[[], Wishes]], Awaitable[list[str]]]) -> None:
         """Apply what has changed in the file since it was last read, if anything has."""
         if await asyncio.to_thread(self._file.stamp) == self._stamp:
             return
@@ -97,7 +97,7 @@ class StateFollower:
         if self._team is not None:
             self._team.tell_applied(self._applied.revision, failures)
 
-    def _read(self) -> Wanted:
+    def _read(self) -> Wishes:
         # Before the file: a change in between is seen again, rather than never.
         self._stamp = self._file.stamp()
         before, self._applied = self._applied, self._file.read()

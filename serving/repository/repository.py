@@ -1,53 +1,39 @@
-"""ModelRepository: which models exist, in which version and state.
+"""ModelRepository: which versions shall be READY, and what is done for it.
 
-Owns the life of every version: LOADING → READY → UNLOADING → GONE, or LOADING → FAILED; a new version is READY before
-the old one goes. Does not know how a version is loaded, who asks, nor where it is written down what was asked for.
+Owns what is wanted of each model, by policy, by control, or by label, and that a new version is READY before the old
+one goes. Does not know how a version is loaded, who asks, nor where it is written down what was asked for.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from serving.errors import ModelBroken, ModelNotFound, ModelNotReady
-from serving.inference.providers import ProviderUnavailable
-from serving.repository.folders import check_name, check_there, model_names, not_found, versions_on_disk
+from serving.errors import InvalidInput, ModelBroken, ModelNotFound
+from serving.repository.desired_state import Edit, Wish
+from serving.repository.folders import OnDisk, check_name, model_names, not_found, versions_on_disk
+from serving.repository.memory import MemoryLimit
+from serving.repository.policy import VersionPolicy, parse_policy
 from serving.repository.served_model import ServedModel
+from serving.repository.settling import Settling
+from serving.repository.traffic import Traffic
+from serving.repository.versions import Key, ModelState, OnChange, VersionLoader, Versions, VersionStatus, failure
 
-_log = logging.getLogger(__name__)
+__all__ = ["ModelRepository", "ModelState", "VersionLoader", "VersionStatus"]
 
 Done = TypeVar("Done")
 
-Wanted = Mapping[str, frozenset[int]]
-"""The versions that shall be READY, by model."""
-
-
-class ModelState(StrEnum):
-    """Where in its life a version is."""
-
-    LOADING = "LOADING"
-    READY = "READY"
-    UNLOADING = "UNLOADING"
-    GONE = "GONE"
-    FAILED = "FAILED"
-
-
-class VersionLoader(Protocol):
-    """What loads a version: `serving.repository.loading.Loader`."""
-
-    def load(self, folder: Path, name: str, version: int) -> ServedModel:
-        """The version in `folder`; raises ModelBroken, ProviderUnavailable."""
-        ...
+Wishes = Mapping[str, Wish]
+"""What is wanted, by model."""
 
 
 class Journal(Protocol):
     """Where control is written down, for other processes and for the next start."""
 
-    async def record(self, name: str, versions: frozenset[int]) -> int:
-        """Write that exactly `versions` shall be READY; the revision. Raises Unavailable."""
+    async def record(self, name: str, edit: Edit) -> tuple[int, Wish]:
+        """Edit what is wanted of a model; the revision, and the wish. Raises Unavailable, and what `edit` does."""
         ...
 
     async def agreed(self, revision: int) -> None:
@@ -55,24 +41,11 @@ class Journal(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class VersionStatus:
-    """One version that was found; `reason` says why it is FAILED, `served` is there while READY."""
-
-    name: str
-    version: int
-    state: ModelState
-    reason: str = ""
-    served: ServedModel | None = None
-
-
-OnChange = Callable[[VersionStatus], None]
-
-
 class ModelRepository:
     """The models below `root`, `<model>/<version>/`. Used from one event loop; loading runs in threads.
 
-    `on_change` is told every change of a version's state; `journal` what `load` and `unload` were asked for.
+    `on_change` is told every change of a version's state, `on_traffic` every change of a model's labels and split;
+    `journal` what control asked for. `policy` is that of models of which nothing was asked.
     """
 
     def __init__(
@@ -82,211 +55,246 @@ class ModelRepository:
         on_change: OnChange,
         drain_seconds: float,
         journal: Journal | None = None,
+        *,
+        policy: VersionPolicy = VersionPolicy(),  # noqa: B008 - frozen
+        limit: MemoryLimit = MemoryLimit(),  # noqa: B008 - frozen
+        on_traffic: Callable[[str, Traffic], None] = lambda *_: None,
     ) -> None:
         self._root = root
-        self._loader = loader
-        self._on_change = on_change
-        self._drain_seconds = drain_seconds
-        self._models: dict[str, dict[int, VersionStatus]] = {}
-        self._ready: dict[str, ServedModel] = {}
         self._journal = journal
+        self._on_traffic = on_traffic
+        self._versions = Versions(root, loader, on_change, drain_seconds, limit)
+        self._settling = Settling(self._versions, policy)
+        self._wishes: dict[str, Wish] = {}
         self._control = asyncio.Lock()
 
-    def get(self, name: str, version: int | None = None) -> ServedModel:
-        """The READY version asked for, or without one the highest.
+    def get(
+        self, name: str, version: int | None = None, label: str | None = None, key: Key | None = None
+    ) -> ServedModel:
+        """The READY version asked for by its number or label; without them that of the split, or else the default.
 
-        Raises InvalidInput for what cannot be a name, ModelNotFound, ModelNotReady while it loads or unloads,
-        ModelBroken if it FAILED.
+        Raises InvalidInput for what cannot be a name and for both, ModelNotFound, ModelNotReady while it loads or
+        unloads, ModelBroken if it FAILED.
         """
-        if version is None and (ready := self._ready.get(name)) is not None:
-            return ready
-        status = self._find(name, version)
-        if status.served is not None and status.state is ModelState.READY:
-            return status.served
-        if status.state is ModelState.FAILED:
-            raise ModelBroken(_failure(status))
-        raise ModelNotReady(f"model {name} version {status.version} is {status.state}")
+        return self._versions.get(name, version, label, key)
 
-    def status(self, name: str, version: int | None = None) -> VersionStatus:
+    def status(self, name: str, version: int | None = None, label: str | None = None) -> VersionStatus:
         """As `get`, whatever the state; without a version the default one, or the highest if none is READY."""
-        if version is None and (ready := self._ready.get(name)) is not None:
-            version = ready.version
-        return self._find(name, version)
+        if label is not None:
+            version = self._versions.labelled(name, version, label)
+        if version is None and (default := self._versions.default(name)) is not None:
+            version = default.version
+        return self._versions.find(name, version)
 
     def statuses(self) -> list[VersionStatus]:
         """Every version that was found, by name and version."""
-        return [versions[number] for _, versions in sorted(self._models.items()) for number in sorted(versions)]
+        return self._versions.all()
 
     def is_default(self, status: VersionStatus) -> bool:
-        """Whether a request without a version gets this one."""
-        return status.served is not None and self._ready.get(status.name) is status.served
+        """Whether a request without a version gets this one, but for those that are split off."""
+        return status.served is not None and self._versions.default(status.name) is status.served
 
-    async def scan(self, wanted: Wanted | None = None) -> None:
-        """Load the `wanted` versions, of other models below the root the highest, or the next lower one that loads.
+    def traffic(self, name: str) -> Traffic:
+        """The labels and the split of a model."""
+        return self._versions.traffic(name)
+
+    async def scan(self, wishes: Wishes | None = None) -> None:
+        """Load what is wanted of every model; of those not in `wishes`, what the policy wants and what loads.
 
         Raises ProviderUnavailable if the execution provider asked for cannot be had.
         """
-        wanted = wanted or {}
+        self._wishes = dict(wishes or {})
         async with self._control:
-            for name in sorted({*model_names(self._root), *wanted}):
-                if name in wanted:
-                    await self._make_ready(name, wanted[name])
-                    continue
-                for version in sorted(versions_on_disk(self._root / name), reverse=True):
-                    if (await self._load(name, version)).state is ModelState.READY:
-                        break
+            for name in sorted({*model_names(self._root), *self._wishes}):
+                await self._settle(name, self._wish(name), await self._on_disk(name), retry=True)
 
-    async def load(self, name: str, version: int | None = None) -> VersionStatus:
-        """Make a version READY (without one, the highest on disk), then drain the versions that were.
+    async def load(self, name: str, version: int | None = None, policy: str = "") -> VersionStatus:
+        """Make a version READY (without one, the highest on disk) or what a policy wants, then drain the others.
 
         Raises InvalidInput, ModelNotFound if it is not on disk, ModelBroken if it fails: then the others go on.
         """
         check_name(name)
-        status, revision = await _to_its_end(self._load_and_record(name, version))
+        status, revision = await _to_its_end(self._load_and_record(name, version, _parsed(policy, version)))
         await self._agreed(revision)
         return status
 
     async def unload(self, name: str, version: int | None = None) -> list[VersionStatus]:
-        """Drain a version, or all of the model's, and let them go. Raises InvalidInput, ModelNotFound."""
+        """Drain a version, or all of the model's with its labels, and let them go.
+
+        Raises InvalidInput, ModelNotFound, ModelBroken for a version that has a label.
+        """
         chosen, revision = await _to_its_end(self._record_and_unload(name, version))
         await self._agreed(revision)
         return chosen
 
-    async def follow(self, read: Callable[[], Wanted]) -> list[str]:
-        """Make what `read` gives READY, and nothing else of those models; why not, a sentence for each that failed.
+    async def set_label(self, name: str, label: str, version: int) -> Traffic:
+        """Move a label to a READY version, on every worker at once. Raises InvalidInput, ModelNotFound, ModelBroken."""
+
+        def moved(traffic: Traffic) -> Traffic:
+            return traffic.with_label(label, version)
+
+        def check() -> None:
+            status = self._versions.find(name, version)
+            if status.state is not ModelState.READY:
+                raise ModelBroken(f"model {name} version {version} is {status.state}; a label needs a READY one")
+
+        return await self._redirect(name, moved, check)
+
+    async def remove_label(self, name: str, label: str) -> Traffic:
+        """Remove a label; the version stays if it is wanted without it.
+
+        Raises InvalidInput, ModelNotFound, ModelBroken while requests are split by it.
+        """
+        return await self._redirect(name, lambda traffic: traffic.without_label(name, label))
+
+    async def set_split(self, name: str, split: Mapping[str, float]) -> Traffic:
+        """Send these percentages of the requests without a version to labels. Raises InvalidInput, ModelNotFound."""
+        return await self._redirect(name, lambda traffic: traffic.divided(name, split))
+
+    async def follow(self, read: Callable[[], Wishes]) -> list[str]:
+        """Do what `read` gives; why not, a sentence for each version that failed.
 
         A model of which nothing wanted could be loaded goes on as it is. `read` is called, in a thread, while no
         other control is under way, so that it cannot give what is overtaken already.
         """
         async with self._control:
             failures = []
-            for name, versions in (await asyncio.to_thread(read)).items():
-                statuses = await self._make_ready(name, versions)
-                failed = [_failure(one) for one in statuses if one.state is ModelState.FAILED]
-                if len(failed) < len(statuses) or not statuses:
-                    await self._keep_only(name, versions)
-                failures += failed
+            for name, wish in (await asyncio.to_thread(read)).items():
+                known = self._wish(name)
+                if wish == known and name in self._wishes:
+                    continue
+                retry = (wish.versions, wish.policy) != (known.versions, known.policy)
+                self._wishes[name] = wish
+                failed = await self._settle(name, wish, await self._on_disk(name), retry=retry)
+                missing = set(wish.traffic.labels.values()) - {one.version for one in failed}
+                failures += [failure(one) for one in failed]
+                failures += [
+                    f"model {name} version {version} has a label, but is not READY"
+                    for version in sorted(missing)
+                    if not self._versions.is_ready(name, version)
+                ]
             return failures
+
+    async def refresh(self, changed: Mapping[str, OnDisk]) -> None:
+        """Load and let go what the policies want now that the versions of these models on disk are these.
+
+        A version that FAILED is not tried again before its folder changes.
+        """
+        async with self._control:
+            for name, on_disk in changed.items():
+                await self._settle(name, self._wish(name), on_disk)
 
     async def close(self) -> None:
         """Drain and unload everything."""
         async with self._control:
-            await asyncio.gather(*map(self._unload, self.statuses()))
+            await asyncio.gather(*map(self._versions.unload, self.statuses()))
 
-    async def _load_and_record(self, name: str, version: int | None) -> tuple[VersionStatus, int]:
+    async def _load_and_record(
+        self, name: str, version: int | None, policy: VersionPolicy | None
+    ) -> tuple[VersionStatus, int]:
         async with self._control:
-            on_disk = set(versions_on_disk(self._root / name))
-            wanted = max(on_disk, default=0) if version is None else version
-            if wanted not in on_disk:
-                raise ModelNotFound(not_found(name, version, sorted(on_disk)))
-            known = self._models.get(name, {}).get(wanted)
-            (status,) = await self._make_ready(name, frozenset({wanted}))
-            if status.state is ModelState.FAILED:
-                raise ModelBroken(_failure(status))
+            on_disk = await self._on_disk(name)
+            asked = _asked(name, on_disk, version, policy)
+            before = {one for one in self._versions.of(name).values() if one.state is ModelState.READY}
+            ready, failed = await self._settling.make_ready(name, asked, on_disk, retry=True)
+            if not ready:
+                raise ModelBroken(failure(failed[0]))
             try:
-                revision = await self._record(name, frozenset({wanted}))
+                revision, wish = await self._record(name, partial(_with_versions_of, asked))
             except Exception:
-                if status is not known:
-                    await self._unload(status)
+                new = [one for one in self._versions.of(name).values() if one.version in ready and one not in before]
+                await asyncio.gather(*map(self._versions.unload, new))
                 raise
-            await self._keep_only(name, frozenset({wanted}))
-            return status, revision
+            await self._settle(name, wish, on_disk)
+            return self._versions.find(name, max(ready)), revision
 
     async def _record_and_unload(self, name: str, version: int | None) -> tuple[list[VersionStatus], int]:
         async with self._control:
-            self._find(name, version)
-            versions = self._models[name].values()
+            self._versions.find(name, version)
+            versions = self._versions.of(name).values()
             kept = {one.version for one in versions if one.state is ModelState.READY and version != one.version}
-            revision = await self._record(name, frozenset() if version is None else frozenset(kept))
+
+            def edit(wish: Wish) -> Wish:
+                if version is None:
+                    return Wish(frozenset())
+                if labels := wish.traffic.labels_of(version):
+                    raise ModelBroken(
+                        f"model {name} version {version} has the label {labels[0]}; move or remove it first"
+                    )
+                return replace(wish, versions=frozenset(kept), policy=None)
+
+            revision, wish = await self._record(name, edit)
             chosen = [one for one in versions if version in {None, one.version}]
-            await asyncio.gather(*map(self._unload, chosen))
+            await self._settle(name, wish, {})
             return chosen, revision
 
-    async def _record(self, name: str, versions: frozenset[int]) -> int:
-        return 0 if self._journal is None else await self._journal.record(name, versions)
+    async def _redirect(
+        self, name: str, change: Callable[[Traffic], Traffic], check: Callable[[], None] = lambda: None
+    ) -> Traffic:
+        async def redirect() -> tuple[int, Wish]:
+            async with self._control:
+                self._versions.find(name, None)
+                check()
+                revision, wish = await self._record(name, lambda wish: replace(wish, traffic=change(wish.traffic)))
+                await self._settle(name, wish, await self._on_disk(name))
+                return revision, wish
+
+        revision, wish = await _to_its_end(redirect())
+        await self._agreed(revision)
+        return wish.traffic
+
+    async def _settle(self, name: str, wish: Wish, on_disk: OnDisk, *, retry: bool = False) -> list[VersionStatus]:
+        """Do what is wanted of a model; the versions that failed."""
+        ready, failed = await self._settling.make_ready(name, wish, on_disk, retry=retry)
+        if wish.traffic != self._versions.traffic(name):
+            self._versions.direct(name, wish.traffic)
+            self._on_traffic(name, wish.traffic)
+        await self._settling.let_go(name, wish, on_disk, ready)
+        return failed
+
+    async def _record(self, name: str, edit: Edit) -> tuple[int, Wish]:
+        recorded = (0, edit(self._wish(name))) if self._journal is None else await self._journal.record(name, edit)
+        self._wishes[name] = recorded[1]
+        return recorded
 
     async def _agreed(self, revision: int) -> None:
         if self._journal is not None:
             await self._journal.agreed(revision)
 
-    async def _make_ready(self, name: str, versions: frozenset[int]) -> list[VersionStatus]:
-        known = self._models.get(name, {})
-        return [
-            known[version]
-            if version in known and known[version].state is ModelState.READY
-            else await self._load(name, version)
-            for version in sorted(versions)
-        ]
+    def _wish(self, name: str) -> Wish:
+        return self._wishes.get(name, Wish())
 
-    async def _keep_only(self, name: str, versions: frozenset[int]) -> None:
-        others = [one for one in self._models.get(name, {}).values() if one.version not in versions]
-        await asyncio.gather(*map(self._unload, others))
-
-    async def _load(self, name: str, version: int) -> VersionStatus:
-        status = VersionStatus(name, version, ModelState.LOADING)
-        self._models.setdefault(name, {})[version] = status
-        self._on_change(status)
-        folder = self._root / name / str(version)
-        try:
-            check_there(folder)
-            status.served = await asyncio.to_thread(self._loader.load, folder, name, version)
-        except ModelBroken as error:
-            status.reason = str(error)
-        except ProviderUnavailable as error:
-            status.state, status.reason = ModelState.FAILED, str(error)
-            self._on_change(status)
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, the other models are served
-            _log.exception("loading %s version %d", name, version)
-            status.reason = "internal error while loading; the server's log says more"
-        status.state = ModelState.FAILED if status.served is None else ModelState.READY
-        self._choose_default(name)
-        self._on_change(status)
-        return status
-
-    async def _unload(self, status: VersionStatus) -> None:
-        served = status.served
-        if served is not None:
-            status.state = ModelState.UNLOADING
-            self._choose_default(status.name)
-            self._on_change(status)
-            await served.close(self._drain_seconds)
-            status.served = None
-        status.state = ModelState.GONE
-        self._models[status.name].pop(status.version, None)
-        if not self._models[status.name]:
-            del self._models[status.name]
-        self._on_change(status)
-
-    def _choose_default(self, name: str) -> None:
-        ready = [one for one in self._models[name].values() if one.state is ModelState.READY]
-        if ready:
-            self._ready[name] = _served(max(ready, key=lambda one: one.version))
-        else:
-            self._ready.pop(name, None)
-
-    def _find(self, name: str, version: int | None) -> VersionStatus:
-        check_name(name)
-        versions = self._models.get(name)
-        if not versions:
-            raise ModelNotFound(f"no model named {name}")
-        if version is None:
-            return versions[max(versions)]
-        if version not in versions:
-            raise ModelNotFound(not_found(name, version, sorted(versions)))
-        return versions[version]
+    async def _on_disk(self, name: str) -> OnDisk:
+        return await asyncio.to_thread(versions_on_disk, self._root / name)
 
 
-def _served(status: VersionStatus) -> ServedModel:
-    if status.served is None:
-        raise ModelNotReady(f"model {status.name} version {status.version} is {status.state}")
-    return status.served
+def _parsed(policy: str, version: int | None) -> VersionPolicy | None:
+    if not policy:
+        return None
+    if version is not None:
+        raise InvalidInput(f"version {version} and policy {policy[:64]!r} came; one of them was expected")
+    try:
+        return parse_policy(policy)
+    except ValueError as error:
+        raise InvalidInput(f"policy: {error}") from error
+
+
+def _asked(name: str, on_disk: OnDisk, version: int | None, policy: VersionPolicy | None) -> Wish:
+    """What LoadModel wants; raises ModelNotFound."""
+    if policy is not None:
+        if not policy.wanted(on_disk):
+            raise ModelNotFound(f"model {name} has no version that {policy} wants")
+        return Wish(policy=policy)
+    wanted = max(on_disk, default=0) if version is None else version
+    if wanted not in on_disk:
+        raise ModelNotFound(not_found(name, version, sorted(on_disk)))
+    return Wish(frozenset({wanted}))
+
+
+def _with_versions_of(asked: Wish, wish: Wish) -> Wish:
+    return replace(wish, versions=asked.versions, policy=asked.policy)
 
 
 async def _to_its_end(change: Coroutine[None, None, Done]) -> Done:
     """A change goes on though its caller has gone: half of one would leave a version LOADING for ever."""
     return await asyncio.shield(change)
-
-
-def _failure(status: VersionStatus) -> str:
-    return f"model {status.name} version {status.version} failed to load: {status.reason}"

@@ -25,11 +25,22 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 class Call:
     """What a servicer knows of the call besides its message; it tells which model answers.
 
-    `deadline`: seconds of time.monotonic().
+    `deadline`: seconds of time.monotonic(). `metadata` is asked for only where requests are split. `split_key`: the
+    name of the metadata that keeps requests together, or "".
     """
 
     deadline: float
+    metadata: Callable[[], Metadata] = tuple
+    split_key: str = ""
     served: ServedModel | None = None
+
+    def key(self, request_id: str = "") -> str:
+        """What keeps requests of a split together: the metadata that was named for it, or else the request's id."""
+        if self.split_key:
+            for name, value in self.metadata():
+                if name == self.split_key and value:
+                    return value if isinstance(value, str) else value.decode(errors="replace")
+        return request_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from serving.inference.inputs import FeaturePreprocessing, ImagePreprocessing
 from serving.inference.signature import TensorSpec
 from serving.repository.repository import ModelRepository, VersionStatus
 from serving.repository.served_model import ServedModel
+from serving.repository.traffic import Traffic
 from serving.rpc.methods import Call, Method
 
 SERVICE = models_pb2.DESCRIPTOR.services_by_name["Models"].full_name
@@ -33,6 +34,9 @@ class ModelsServicer:
             Method("GetModel", models_pb2.GetModelRequest, self.get_model),
             Method("LoadModel", models_pb2.LoadModelRequest, self.load_model),
             Method("UnloadModel", models_pb2.UnloadModelRequest, self.unload_model),
+            Method("SetVersionLabel", models_pb2.SetVersionLabelRequest, self.set_version_label),
+            Method("RemoveVersionLabel", models_pb2.RemoveVersionLabelRequest, self.remove_version_label),
+            Method("SetTrafficSplit", models_pb2.SetTrafficSplitRequest, self.set_traffic_split),
         )
 
     async def list_models(
@@ -59,7 +63,8 @@ class ModelsServicer:
     ) -> models_pb2.LoadModelResponse:
         """Load as ModelRepository.load does."""
         self._check_control("LoadModel")
-        status = await self._repository.load(request.model, request.version if request.HasField("version") else None)
+        version = request.version if request.HasField("version") else None
+        status = await self._repository.load(request.model, version, request.policy)
         return models_pb2.LoadModelResponse(status=self._status(status))
 
     async def unload_model(
@@ -74,18 +79,56 @@ class ModelsServicer:
         )
         return models_pb2.UnloadModelResponse(models=map(self._status, statuses))
 
+    async def set_version_label(
+        self,
+        request: models_pb2.SetVersionLabelRequest,
+        call: Call,  # noqa: ARG002 - no model answers
+    ) -> models_pb2.SetVersionLabelResponse:
+        """Label as ModelRepository.set_label does."""
+        self._check_control("SetVersionLabel")
+        traffic = await self._repository.set_label(request.model, request.label, request.version)
+        return models_pb2.SetVersionLabelResponse(traffic=_traffic(traffic))
+
+    async def remove_version_label(
+        self,
+        request: models_pb2.RemoveVersionLabelRequest,
+        call: Call,  # noqa: ARG002 - no model answers
+    ) -> models_pb2.RemoveVersionLabelResponse:
+        """Remove as ModelRepository.remove_label does."""
+        self._check_control("RemoveVersionLabel")
+        traffic = await self._repository.remove_label(request.model, request.label)
+        return models_pb2.RemoveVersionLabelResponse(traffic=_traffic(traffic))
+
+    async def set_traffic_split(
+        self,
+        request: models_pb2.SetTrafficSplitRequest,
+        call: Call,  # noqa: ARG002 - no model answers
+    ) -> models_pb2.SetTrafficSplitResponse:
+        """Split as ModelRepository.set_split does."""
+        self._check_control("SetTrafficSplit")
+        traffic = await self._repository.set_split(request.model, dict(request.percent))
+        return models_pb2.SetTrafficSplitResponse(traffic=_traffic(traffic))
+
     def _check_control(self, method: str) -> None:
         if not self._allow_control:
             raise PermissionDenied(f"{method} is off; the server was started without --allow-control")
 
     def _status(self, status: VersionStatus) -> models_pb2.ModelStatus:
+        traffic = self._repository.traffic(status.name)
+        labels = traffic.labels_of(status.version)
         return models_pb2.ModelStatus(
             model=status.name,
             version=status.version,
             state=models_pb2.ModelState.Value(f"MODEL_STATE_{status.state}"),
             reason=status.reason,
             is_default=self._repository.is_default(status),
+            labels=labels,
+            split_percent=sum(traffic.split.get(label, 0.0) for label in labels),
         )
+
+
+def _traffic(traffic: Traffic) -> models_pb2.Traffic:
+    return models_pb2.Traffic(labels=traffic.labels, percent=traffic.split)
 
 
 def _describe(model: ServedModel, response: models_pb2.GetModelResponse) -> None:

@@ -148,8 +148,9 @@ class NativeTransport:
             text = f"Received message larger than max ({len(data)} vs. {self._settings.max_message_bytes})"
             reply.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, text, ())
             return None
+        metadata, _, remaining = details
         _, method, boundary = self._methods[method_id]
-        call = Call(boundary.deadline(details[2], now))
+        call = Call(boundary.deadline(remaining, now), lambda: metadata, boundary.split_key)
         submitted = boundary.submit(method, data, call, reply)
         if submitted.done():
             return None

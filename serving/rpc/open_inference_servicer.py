@@ -62,7 +62,8 @@ class OpenInferenceServicer:
 
     def prepare(self, request: ModelInferRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
-        model = call.served = self._repository.get(request.model_name, version_number(request.model_version))
+        version = version_number(request.model_version)
+        model = call.served = self._repository.get(request.model_name, version, key=partial(call.key, request.id))
         priority = NORMAL
         if request.parameters:
             apply_timeout(request.parameters, call)

@@ -52,7 +52,8 @@ class PredictionServicer:
     def prepare(self, request: prediction_pb2.PredictRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
         version = request.version if request.HasField("version") else None
-        model = call.served = self._repository.get(request.model, version)
+        label = request.version_label if request.HasField("version_label") else None
+        model = call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
         top_k = checked_top_k(request.top_k)
         finish = partial(
             self._encoder(model).encode,

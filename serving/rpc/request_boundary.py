@@ -27,14 +27,17 @@ _log = structlog.get_logger("signet.access")
 
 
 class RequestBoundary:
-    """Wraps the methods of all servicers. `access_log`: "off", "errors" or "all".
+    """Wraps the methods of all servicers. `access_log`: "off", "errors" or "all"; `split_key`: see Call.
 
     `max_seconds`: what a request may take, whatever its caller allows.
     """
 
-    def __init__(self, metrics: Metrics, access_log: str, max_seconds: float = float("inf")) -> None:
+    def __init__(
+        self, metrics: Metrics, access_log: str, split_key: str = "", max_seconds: float = float("inf")
+    ) -> None:
         self._metrics = metrics
         self._max_seconds = max_seconds
+        self.split_key = split_key
         self._log_answers = access_log == "all"
         self._log_errors = access_log != "off"
 
@@ -73,7 +76,9 @@ class RequestBoundary:
         return handle
 
     def _call(self, context: Any) -> Call:  # noqa: ANN401
-        return Call(self.deadline(context.time_remaining(), time.monotonic()))
+        return Call(
+            self.deadline(context.time_remaining(), time.monotonic()), context.invocation_metadata, self.split_key
+        )
 
     def deadline(self, remaining: float | None, now: float) -> float:
         """That of a call which came at `now` with so many seconds by gRPC, None for any number."""

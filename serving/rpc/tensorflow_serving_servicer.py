@@ -30,7 +30,7 @@ from protos.tensorflow_serving.prediction_service_pb2 import (
 )
 from protos.tensorflow_serving.session_service_pb2 import SessionRunRequest
 from protos.tensorflow_serving.signature_pb2 import SignatureDef, TensorInfo
-from serving.errors import InvalidInput, ModelNotFound, NotOffered
+from serving.errors import InvalidInput, NotOffered
 from serving.inference.inputs import FeaturePreprocessing, check_finite
 from serving.inference.labels import Labeller
 from serving.inference.signature import Tensors, TensorSpec
@@ -130,31 +130,34 @@ class TensorFlowServingServicer:
     async def get_model_status(self, request: GetModelStatusRequest, call: Call) -> GetModelStatusResponse:
         """Answer with one version, or with all of a model's, the newest first."""
         spec = request.model_spec
-        version = self._version(spec)
-        status = self._repository.status(spec.name, version)
+        version, label = _version(spec)
+        status = self._repository.status(spec.name, version, label)
         call.served = status.served
         statuses = [status]
-        if version is None:
+        if version is None and label is None:
             statuses = [one for one in reversed(self._repository.statuses()) if one.name == spec.name]
         return GetModelStatusResponse(model_version_status=map(_version_status, statuses))
 
     def _model(self, spec: ModelSpec, call: Call) -> ServedModel:
-        model = call.served = self._repository.get(spec.name, self._version(spec))
+        model = call.served = self._repository.get(spec.name, *_version(spec), call.key)
         if spec.signature_name not in {"", *SIGNATURES}:
             raise InvalidInput(
                 f"signature_name: {spec.signature_name[:128]!r} came; {' or '.join(SIGNATURES)} was expected"
             )
         return model
 
-    def _version(self, spec: ModelSpec) -> int | None:
-        if spec.HasField("version_label"):
-            raise ModelNotFound(f"model {spec.name[:128]} has no version label {spec.version_label[:128]!r}")
-        return spec.version.value if spec.HasField("version") else None
-
 
 def is_large(request: PredictRequest | ClassificationRequest) -> bool:
     """Whether another thread should take a request apart, so that no other caller waits for that."""
     return request.ByteSize() > INLINE_BYTES
+
+
+def _version(spec: ModelSpec) -> tuple[int | None, str | None]:
+    """The version that a message names, or its label."""
+    return (
+        spec.version.value if spec.HasField("version") else None,
+        spec.version_label if spec.HasField("version_label") else None,
+    )
 
 
 def _not_offered(name: str, request_type: type[Message], instead: str) -> Method[Any]:

@@ -55,6 +55,21 @@ class ModelsStub:
                 request_serializer=protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelRequest.SerializeToString,
                 response_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelResponse.FromString,
                 _registered_method=True)
+        self.SetVersionLabel = channel.unary_unary(
+                '/signet.v1.Models/SetVersionLabel',
+                request_serializer=protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelRequest.SerializeToString,
+                response_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelResponse.FromString,
+                _registered_method=True)
+        self.RemoveVersionLabel = channel.unary_unary(
+                '/signet.v1.Models/RemoveVersionLabel',
+                request_serializer=protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelRequest.SerializeToString,
+                response_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelResponse.FromString,
+                _registered_method=True)
+        self.SetTrafficSplit = channel.unary_unary(
+                '/signet.v1.Models/SetTrafficSplit',
+                request_serializer=protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitRequest.SerializeToString,
+                response_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitResponse.FromString,
+                _registered_method=True)
 
 
 class ModelsServicer:
@@ -90,6 +105,29 @@ class ModelsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetVersionLabel(self, request, context):
+        """SetVersionLabel moves a label to a READY version, at once for all requests. A version that has a label stays READY
+        until the label is moved or removed. PERMISSION_DENIED unless control is on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveVersionLabel(self, request, context):
+        """RemoveVersionLabel forgets a label. FAILED_PRECONDITION while the traffic split names it; PERMISSION_DENIED unless
+        control is on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTrafficSplit(self, request, context):
+        """SetTrafficSplit sends shares of the requests without a version to labels. PERMISSION_DENIED unless control is on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +150,21 @@ def add_ModelsServicer_to_server(servicer, server):
                     servicer.UnloadModel,
                     request_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelRequest.FromString,
                     response_serializer=protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'SetVersionLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetVersionLabel,
+                    request_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelRequest.FromString,
+                    response_serializer=protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelResponse.SerializeToString,
+            ),
+            'RemoveVersionLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveVersionLabel,
+                    request_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelRequest.FromString,
+                    response_serializer=protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelResponse.SerializeToString,
+            ),
+            'SetTrafficSplit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTrafficSplit,
+                    request_deserializer=protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitRequest.FromString,
+                    response_serializer=protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +276,87 @@ class Models:
             '/signet.v1.Models/UnloadModel',
             protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelRequest.SerializeToString,
             protos_dot_signet_dot_v1_dot_models__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetVersionLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.v1.Models/SetVersionLabel',
+            protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelRequest.SerializeToString,
+            protos_dot_signet_dot_v1_dot_models__pb2.SetVersionLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveVersionLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.v1.Models/RemoveVersionLabel',
+            protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelRequest.SerializeToString,
+            protos_dot_signet_dot_v1_dot_models__pb2.RemoveVersionLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTrafficSplit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/signet.v1.Models/SetTrafficSplit',
+            protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitRequest.SerializeToString,
+            protos_dot_signet_dot_v1_dot_models__pb2.SetTrafficSplitResponse.FromString,
             options,
             channel_credentials,
             insecure,

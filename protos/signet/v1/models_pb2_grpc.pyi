@@ -43,6 +43,16 @@ class ModelsStub:
     """
     UnloadModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.UnloadModelRequest, _models_pb2.UnloadModelResponse]
     """UnloadModel drains a version, or all of them, and frees the memory. PERMISSION_DENIED unless control is on."""
+    SetVersionLabel: _grpc.UnaryUnaryMultiCallable[_models_pb2.SetVersionLabelRequest, _models_pb2.SetVersionLabelResponse]
+    """SetVersionLabel moves a label to a READY version, at once for all requests. A version that has a label stays READY
+    until the label is moved or removed. PERMISSION_DENIED unless control is on.
+    """
+    RemoveVersionLabel: _grpc.UnaryUnaryMultiCallable[_models_pb2.RemoveVersionLabelRequest, _models_pb2.RemoveVersionLabelResponse]
+    """RemoveVersionLabel forgets a label. FAILED_PRECONDITION while the traffic split names it; PERMISSION_DENIED unless
+    control is on.
+    """
+    SetTrafficSplit: _grpc.UnaryUnaryMultiCallable[_models_pb2.SetTrafficSplitRequest, _models_pb2.SetTrafficSplitResponse]
+    """SetTrafficSplit sends shares of the requests without a version to labels. PERMISSION_DENIED unless control is on."""
 
 @_typing.type_check_only
 class ModelsAsyncStub(ModelsStub):
@@ -59,6 +69,16 @@ class ModelsAsyncStub(ModelsStub):
     """
     UnloadModel: _aio.UnaryUnaryMultiCallable[_models_pb2.UnloadModelRequest, _models_pb2.UnloadModelResponse]  # type: ignore[assignment]
     """UnloadModel drains a version, or all of them, and frees the memory. PERMISSION_DENIED unless control is on."""
+    SetVersionLabel: _aio.UnaryUnaryMultiCallable[_models_pb2.SetVersionLabelRequest, _models_pb2.SetVersionLabelResponse]  # type: ignore[assignment]
+    """SetVersionLabel moves a label to a READY version, at once for all requests. A version that has a label stays READY
+    until the label is moved or removed. PERMISSION_DENIED unless control is on.
+    """
+    RemoveVersionLabel: _aio.UnaryUnaryMultiCallable[_models_pb2.RemoveVersionLabelRequest, _models_pb2.RemoveVersionLabelResponse]  # type: ignore[assignment]
+    """RemoveVersionLabel forgets a label. FAILED_PRECONDITION while the traffic split names it; PERMISSION_DENIED unless
+    control is on.
+    """
+    SetTrafficSplit: _aio.UnaryUnaryMultiCallable[_models_pb2.SetTrafficSplitRequest, _models_pb2.SetTrafficSplitResponse]  # type: ignore[assignment]
+    """SetTrafficSplit sends shares of the requests without a version to labels. PERMISSION_DENIED unless control is on."""
 
 class ModelsServicer(metaclass=_abc_1.ABCMeta):
     """Which models are here, what they take and give, and the control over them."""
@@ -96,5 +116,33 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.UnloadModelResponse, _abc.Awaitable[_models_pb2.UnloadModelResponse]]:
         """UnloadModel drains a version, or all of them, and frees the memory. PERMISSION_DENIED unless control is on."""
+
+    @_abc_1.abstractmethod
+    def SetVersionLabel(
+        self,
+        request: _models_pb2.SetVersionLabelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.SetVersionLabelResponse, _abc.Awaitable[_models_pb2.SetVersionLabelResponse]]:
+        """SetVersionLabel moves a label to a READY version, at once for all requests. A version that has a label stays READY
+        until the label is moved or removed. PERMISSION_DENIED unless control is on.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveVersionLabel(
+        self,
+        request: _models_pb2.RemoveVersionLabelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.RemoveVersionLabelResponse, _abc.Awaitable[_models_pb2.RemoveVersionLabelResponse]]:
+        """RemoveVersionLabel forgets a label. FAILED_PRECONDITION while the traffic split names it; PERMISSION_DENIED unless
+        control is on.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTrafficSplit(
+        self,
+        request: _models_pb2.SetTrafficSplitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.SetTrafficSplitResponse, _abc.Awaitable[_models_pb2.SetTrafficSplitResponse]]:
+        """SetTrafficSplit sends shares of the requests without a version to labels. PERMISSION_DENIED unless control is on."""
 
 def add_ModelsServicer_to_server(servicer: ModelsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/signet/v1/prediction.proto\x12\tsignet.v1\"\xe8\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\n\n\x02id\x18\x03 \x01(\t\x12\"\n\x07tensors\x18\x04 \x03(\x0b\x32\x11.signet.v1.Tensor\x12\x0e\n\x06images\x18\x05 \x03(\x0c\x12\'\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x15.signet.v1.FeatureRow\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x15\n\rreturn_scores\x18\x08 \x01(\x08\x12\x16\n\x0ereturn_outputs\x18\t \x01(\x08\x42\n\n\x08_version\"n\n\nFeatureRow\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.signet.v1.FeatureRow.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xf6\x01\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03raw\x18\x04 \x01(\x0c\x12\x13\n\x0b\x62ool_values\x18\x05 \x03(\x08\x12\x14\n\x0cint32_values\x18\x06 \x03(\x05\x12\x14\n\x0cint64_values\x18\x07 \x03(\x03\x12\x15\n\ruint32_values\x18\x08 \x03(\r\x12\x15\n\ruint64_values\x18\t \x03(\x04\x12\x14\n\x0c\x66loat_values\x18\n \x03(\x02\x12\x15\n\rdouble_values\x18\x0b \x03(\x01\x12\x14\n\x0c\x62ytes_values\x18\x0c \x03(\x0c\"\x90\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\n\n\x02id\x18\x03 \x01(\t\x12-\n\x0bpredictions\x18\x04 \x03(\x0b\x32\x18.signet.v1.RowPrediction\x12\"\n\x07outputs\x18\x05 \x03(\x0b\x32\x11.signet.v1.Tensor\"\xc6\x01\n\rRowPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\"\n\x03top\x18\x04 \x03(\x0b\x32\x15.signet.v1.ClassScore\x12\x0e\n\x06scores\x18\x05 \x03(\x02\x12\x18\n\x0bprobability\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x07 \x01(\x02H\x01\x88\x01\x01\x42\x0e\n\x0c_probabilityB\x0c\n\n_threshold\"?\n\nClassScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\"B\n\x14PredictStreamRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.signet.v1.PredictRequest\"\x87\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.signet.v1.PredictResponseH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.signet.v1.StreamErrorH\x00\x42\t\n\x07outcome\",\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2\xa6\x01\n\nPrediction\x12@\n\x07Predict\x12\x19.signet.v1.PredictRequest\x1a\x1a.signet.v1.PredictResponse\x12V\n\rPredictStream\x12\x1f.signet.v1.PredictStreamRequest\x1a .signet.v1.PredictStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/signet/v1/prediction.proto\x12\tsignet.v1\"\x96\x02\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\n\n\x02id\x18\x03 \x01(\t\x12\"\n\x07tensors\x18\x04 \x03(\x0b\x32\x11.signet.v1.Tensor\x12\x0e\n\x06images\x18\x05 \x03(\x0c\x12\'\n\x08\x66\x65\x61tures\x18\x06 \x03(\x0b\x32\x15.signet.v1.FeatureRow\x12\r\n\x05top_k\x18\x07 \x01(\x05\x12\x15\n\rreturn_scores\x18\x08 \x01(\x08\x12\x16\n\x0ereturn_outputs\x18\t \x01(\x08\x12\x1a\n\rversion_label\x18\n \x01(\tH\x01\x88\x01\x01\x42\n\n\x08_versionB\x10\n\x0e_version_label\"n\n\nFeatureRow\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.signet.v1.FeatureRow.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xf6\x01\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0b\n\x03raw\x18\x04 \x01(\x0c\x12\x13\n\x0b\x62ool_values\x18\x05 \x03(\x08\x12\x14\n\x0cint32_values\x18\x06 \x03(\x05\x12\x14\n\x0cint64_values\x18\x07 \x03(\x03\x12\x15\n\ruint32_values\x18\x08 \x03(\r\x12\x15\n\ruint64_values\x18\t \x03(\x04\x12\x14\n\x0c\x66loat_values\x18\n \x03(\x02\x12\x15\n\rdouble_values\x18\x0b \x03(\x01\x12\x14\n\x0c\x62ytes_values\x18\x0c \x03(\x0c\"\x90\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\n\n\x02id\x18\x03 \x01(\t\x12-\n\x0bpredictions\x18\x04 \x03(\x0b\x32\x18.signet.v1.RowPrediction\x12\"\n\x07outputs\x18\x05 \x03(\x0b\x32\x11.signet.v1.Tensor\"\xc6\x01\n\rRowPrediction\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\"\n\x03top\x18\x04 \x03(\x0b\x32\x15.signet.v1.ClassScore\x12\x0e\n\x06scores\x18\x05 \x03(\x02\x12\x18\n\x0bprobability\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x07 \x01(\x02H\x01\x88\x01\x01\x42\x0e\n\x0c_probabilityB\x0c\n\n_threshold\"?\n\nClassScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x63lass_index\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\"B\n\x14PredictStreamRequest\x12*\n\x07request\x18\x01 \x01(\x0b\x32\x19.signet.v1.PredictRequest\"\x87\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08response\x18\x02 \x01(\x0b\x32\x1a.signet.v1.PredictResponseH\x00\x12\'\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x16.signet.v1.StreamErrorH\x00\x42\t\n\x07outcome\",\n\x0bStreamError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2\xa6\x01\n\nPrediction\x12@\n\x07Predict\x12\x19.signet.v1.PredictRequest\x1a\x1a.signet.v1.PredictResponse\x12V\n\rPredictStream\x12\x1f.signet.v1.PredictStreamRequest\x1a .signet.v1.PredictStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEATUREROW_VALUESENTRY']._loaded_options = None
   _globals['_FEATUREROW_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTREQUEST']._serialized_start=49
-  _globals['_PREDICTREQUEST']._serialized_end=281
-  _globals['_FEATUREROW']._serialized_start=283
-  _globals['_FEATUREROW']._serialized_end=393
-  _globals['_FEATUREROW_VALUESENTRY']._serialized_start=348
-  _globals['_FEATUREROW_VALUESENTRY']._serialized_end=393
-  _globals['_TENSOR']._serialized_start=396
-  _globals['_TENSOR']._serialized_end=642
-  _globals['_PREDICTRESPONSE']._serialized_start=645
-  _globals['_PREDICTRESPONSE']._serialized_end=789
-  _globals['_ROWPREDICTION']._serialized_start=792
-  _globals['_ROWPREDICTION']._serialized_end=990
-  _globals['_CLASSSCORE']._serialized_start=992
-  _globals['_CLASSSCORE']._serialized_end=1055
-  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1057
-  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1123
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1126
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1261
-  _globals['_STREAMERROR']._serialized_start=1263
-  _globals['_STREAMERROR']._serialized_end=1307
-  _globals['_PREDICTION']._serialized_start=1310
-  _globals['_PREDICTION']._serialized_end=1476
+  _globals['_PREDICTREQUEST']._serialized_end=327
+  _globals['_FEATUREROW']._serialized_start=329
+  _globals['_FEATUREROW']._serialized_end=439
+  _globals['_FEATUREROW_VALUESENTRY']._serialized_start=394
+  _globals['_FEATUREROW_VALUESENTRY']._serialized_end=439
+  _globals['_TENSOR']._serialized_start=442
+  _globals['_TENSOR']._serialized_end=688
+  _globals['_PREDICTRESPONSE']._serialized_start=691
+  _globals['_PREDICTRESPONSE']._serialized_end=835
+  _globals['_ROWPREDICTION']._serialized_start=838
+  _globals['_ROWPREDICTION']._serialized_end=1036
+  _globals['_CLASSSCORE']._serialized_start=1038
+  _globals['_CLASSSCORE']._serialized_end=1101
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1103
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1169
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1172
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1307
+  _globals['_STREAMERROR']._serialized_start=1309
+  _globals['_STREAMERROR']._serialized_end=1353
+  _globals['_PREDICTION']._serialized_start=1356
+  _globals['_PREDICTION']._serialized_end=1522
 # @@protoc_insertion_point(module_scope)

@@ -33,10 +33,11 @@ class PredictRequest(_message.Message):
     TOP_K_FIELD_NUMBER: _builtins.int
     RETURN_SCORES_FIELD_NUMBER: _builtins.int
     RETURN_OUTPUTS_FIELD_NUMBER: _builtins.int
+    VERSION_LABEL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model."""
     version: _builtins.int
-    """Version of the model; unset means its default, the highest READY version."""
+    """Version of the model; unset means that of the traffic split, or else the default, the highest READY version."""
     id: _builtins.str
     """Free text that comes back unchanged."""
     top_k: _builtins.int
@@ -45,6 +46,8 @@ class PredictRequest(_message.Message):
     """Fill RowPrediction.scores."""
     return_outputs: _builtins.bool
     """Fill PredictResponse.outputs. Models without labels always fill it."""
+    version_label: _builtins.str
+    """Label of a version, such as "canary", instead of its number."""
     @_builtins.property
     def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tensor]:
         """One tensor for each input of the model; axis 0 is rows."""
@@ -71,14 +74,20 @@ class PredictRequest(_message.Message):
         top_k: _builtins.int = ...,
         return_scores: _builtins.bool = ...,
         return_outputs: _builtins.bool = ...,
+        version_label: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "_version_label", b"_version_label", "version", b"version", "version_label", b"version_label"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "features", b"features", "id", b"id", "images", b"images", "model", b"model", "return_outputs", b"return_outputs", "return_scores", b"return_scores", "tensors", b"tensors", "top_k", b"top_k", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "_version_label", b"_version_label", "features", b"features", "id", b"id", "images", b"images", "model", b"model", "return_outputs", b"return_outputs", "return_scores", b"return_scores", "tensors", b"tensors", "top_k", b"top_k", "version", b"version", "version_label", b"version_label"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
     _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    _WhichOneofReturnType__version_label: _TypeAlias = _typing.Literal["version_label"]  # noqa: Y015
+    _WhichOneofArgType__version_label: _TypeAlias = _typing.Literal["_version_label", b"_version_label"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version_label) -> _WhichOneofReturnType__version_label | None: ...
 
 Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
 

@@ -67,6 +67,8 @@ def test_the_metrics_are_these_and_of_these_kinds(metrics):
         "signet_rows": "counter",
         "signet_run_seconds": "histogram",
         "signet_split_runs": "counter",
+        "signet_traffic_percent": "gauge",
+        "signet_version_label": "gauge",
     }
 
 
@@ -115,6 +117,17 @@ def test_a_version_is_in_one_state(metrics):
         for state in ("LOADING", "READY", "UNLOADING", "FAILED")
     }
     assert states == {"LOADING": 0, "READY": 1, "UNLOADING": 0, "FAILED": 0}
+
+
+def test_labels_and_the_split_are_those_set_last(metrics):
+    metrics.set_traffic("letters", {"stable": 1, "canary": 2}, {"canary": 10.0})
+    metrics.set_traffic("sums", {"stable": 4}, {})
+    metrics.set_traffic("letters", {"canary": 3}, {"canary": 20.0})
+    assert value(metrics, "signet_version_label", model="letters", version="3", label="canary") == 1
+    assert value(metrics, "signet_version_label", model="letters", version="2", label="canary") is None
+    assert value(metrics, "signet_version_label", model="letters", version="1", label="stable") is None
+    assert value(metrics, "signet_version_label", model="sums", version="4", label="stable") == 1
+    assert value(metrics, "signet_traffic_percent", model="letters", label="canary") == 20
 
 
 def test_a_load_shows_its_time_provider_and_threads(metrics):

@@ -1,6 +1,7 @@
 """A repository is held to what the file wants, whoever wrote it, and the others are told."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,15 @@ import pytest
 from serving.errors import ModelBroken, Unavailable
 from serving.inference.session import SessionSettings
 from serving.metrics import Metrics
-from serving.repository.desired_state import StateFile
+from serving.repository.desired_state import Edit, StateFile
 from serving.repository.following import StateFollower
 from serving.repository.loading import Loader, LoadSettings
 from serving.repository.repository import ModelRepository
 from tests import tiny_models as tiny
+
+
+def exactly(versions: frozenset[int]) -> Edit:
+    return lambda wish: replace(wish, versions=versions)
 
 
 class OtherWorkers:
@@ -122,7 +127,7 @@ async def test_a_model_that_nobody_asked_about_is_scanned_as_ever(process, tmp_p
 
 
 async def test_a_version_that_was_asked_for_and_is_not_there_is_failed_with_that_reason(process):
-    (await process()).file.change("letters", frozenset({9}))
+    (await process()).file.change("letters", exactly(frozenset({9})))
     started = await process()
     assert started.states() == {("letters", 9): "FAILED"}
     assert started.repository.status("letters").reason == "it is wanted, but not in the repository"
@@ -130,7 +135,7 @@ async def test_a_version_that_was_asked_for_and_is_not_there_is_failed_with_that
 
 async def test_what_was_ready_stays_where_nothing_that_is_wanted_loads(process):
     one = await process()
-    one.file.change("letters", frozenset({9}))
+    one.file.change("letters", exactly(frozenset({9})))
     await one.catch_up()
     assert one.states() == {("letters", 3): "READY", ("letters", 9): "FAILED"}
     (applied,) = one.team.applied
@@ -139,7 +144,7 @@ async def test_what_was_ready_stays_where_nothing_that_is_wanted_loads(process):
 
 async def test_several_versions_can_be_wanted(process):
     one = await process()
-    one.file.change("letters", frozenset({1, 2}))
+    one.file.change("letters", exactly(frozenset({1, 2})))
     await one.catch_up()
     assert one.states() == {("letters", 1): "READY", ("letters", 2): "READY"}
 
@@ -150,7 +155,7 @@ async def test_a_file_that_breaks_changes_nothing_until_it_is_whole_again(proces
     await one.catch_up()
     assert one.states() == {("letters", 3): "READY"}
     one.file.path.unlink()
-    one.file.change("letters", frozenset({1}))
+    one.file.change("letters", exactly(frozenset({1})))
     await one.catch_up()
     assert one.states() == {("letters", 1): "READY"}
 

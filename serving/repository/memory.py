@@ -1,0 +1,40 @@
+"""Memory: how much models may take, and its return to the system.
+
+Owns the limit and the choice of what goes when it is reached. Does not know how versions are unloaded.
+"""
+
+import ctypes
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from serving.errors import ModelBroken
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimit:
+    """What the files of all READY versions may have together, 0 is no limit; whether the least used makes room."""
+
+    max_bytes: int = 0
+    unload_least_used: bool = False
+
+    def overflow(self, taken: Iterable[int], size: int) -> int:
+        """How many bytes have to go for `size` more; raises ModelBroken if they cannot."""
+        if not self.max_bytes:
+            return 0
+        ready = sum(taken)
+        overflow = ready + size - self.max_bytes
+        if overflow > 0 and not (self.unload_least_used and size <= self.max_bytes):
+            raise ModelBroken(
+                f"its files have {size} bytes, those of what is READY {ready}; max_models_bytes is {self.max_bytes}"
+            )
+        return max(0, overflow)
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what was freed, which glibc keeps where small blocks lie between; elsewhere nothing."""
+    if _MALLOC_TRIM is not None:
+        _MALLOC_TRIM(0)
+
+
+_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
