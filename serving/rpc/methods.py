@@ -74,13 +74,16 @@ class RunMethod(Generic[Request]):
     """A unary method that is one run of a model, so that a transport can take many of its calls at once.
 
     `prepare` does all that comes before the run; it may bring the call's deadline forward. `is_heavy` tells for which
-    requests that is so much that another thread should do it.
+    requests that is so much that another thread should do it. `recall` prepares from the bytes of a request, if `learn`
+    was told of one like it; see `serving.rpc.request_heads`.
     """
 
     name: str
     request_type: type[Request]
     prepare: Callable[[Request, Call], Run]
     is_heavy: Callable[[Request], bool]
+    recall: Callable[[bytes, Call], Run | None] = lambda _data, _call: None
+    learn: Callable[[bytes, Request, Run], None] = lambda _data, _request, _run: None
 
     async def answer(self, request: Request, call: Call) -> bytes:
         """Prepare, run and finish; the bytes of the response."""

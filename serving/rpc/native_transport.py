@@ -113,6 +113,8 @@ class NativeTransport:
                 # The loop was closed without a stop.
                 front.close()
                 return
+            # Else the last batch, large requests too, would stay in memory until the next one comes.
+            del events
             self._drained.wait()
 
     def _poll(self) -> None:

@@ -4,10 +4,12 @@ Owns the way from a PredictRequest to the model's inputs and from its outputs to
 statuses, queues, or files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
 
 from protos.signet.v1 import prediction_pb2
 from serving.errors import InvalidInput
@@ -23,12 +25,24 @@ from serving.repository.repository import ModelRepository
 from serving.repository.served_model import ServedModel
 from serving.rpc.answer_encoding import AnswerEncoder
 from serving.rpc.methods import Call, Run, RunMethod, StreamMethod, UnaryMethod
+from serving.rpc.request_heads import RequestHeads
 from serving.rpc.tensor_codec import decode_tensors
 
 SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["Prediction"].full_name
 MAX_TOP_K = 1000
 INLINE_IMAGE_BYTES = 65_536
 """Image files of more bytes in all are decoded in a thread, so that other calls go on."""
+
+
+class KnownRequest(NamedTuple):
+    """What a request with raw contents means: the request without them, where they go, and what becomes of outputs."""
+
+    request: prediction_pb2.PredictRequest
+    model: ref[ServedModel]
+    input: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    finish: Callable[[Tensors], bytes]
 
 
 class PredictionServicer:
@@ -39,7 +53,10 @@ class PredictionServicer:
         self._max_rows = max_rows
         self._max_image_pixels = max_image_pixels
         self._encoders: WeakKeyDictionary[ServedModel, AnswerEncoder] = WeakKeyDictionary()
-        self._predict = RunMethod("Predict", prediction_pb2.PredictRequest, self.prepare, has_large_images)
+        self._known = RequestHeads[prediction_pb2.PredictRequest, KnownRequest](prediction_pb2.PredictRequest, with_raw)
+        self._predict = RunMethod(
+            "Predict", prediction_pb2.PredictRequest, self.prepare, has_large_images, self.recall, self.learn
+        )
 
     @property
     def methods(self) -> Sequence[UnaryMethod | StreamMethod[Any]]:
@@ -51,9 +68,7 @@ class PredictionServicer:
 
     def prepare(self, request: prediction_pb2.PredictRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
-        version = request.version if request.HasField("version") else None
-        label = request.version_label if request.HasField("version_label") else None
-        model = call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
+        model = self._find(request, call)
         top_k = checked_top_k(request.top_k)
         finish = partial(
             self._encoder(model).encode,
@@ -64,10 +79,40 @@ class PredictionServicer:
         )
         return Run(model, self._inputs(request, model), finish)
 
+    def recall(self, data: bytes, call: Call) -> Run | None:
+        """What to run for a request like one that `learn` was told of, for the same version; else None."""
+        recalled = self._known.recall(data)
+        if recalled is None:
+            return None
+        known, start = recalled
+        model = self._find(known.request, call)
+        if model is not known.model():
+            return None
+        array = np.frombuffer(data[start:], known.dtype).reshape(known.shape)
+        self._check_finite(model, {known.input: array})
+        return Run(model, {known.input: array}, known.finish)
+
+    def learn(self, data: bytes, request: prediction_pb2.PredictRequest, run: Run) -> None:
+        """Remember a request of one raw tensor, unless its id makes it one of its kind."""
+        if request.id or len(request.tensors) != 1:
+            return
+        raw = request.tensors[0].raw
+        ((name, array),) = run.inputs.items()
+        if array.dtype.hasobject:
+            return
+        known = KnownRequest(with_raw(request, b""), ref(run.model), name, array.dtype, array.shape, run.finish)
+        self._known.learn(data, request, raw, known)
+
     async def predict_in_stream(self, request: prediction_pb2.PredictStreamRequest, call: Call) -> bytes:
         """Answer one request of a stream."""
         answer = prediction_pb2.PredictResponse.FromString(await self._predict.answer(request.request, call))
         return prediction_pb2.PredictStreamResponse(id=request.request.id, response=answer).SerializeToString()
+
+    def _find(self, request: prediction_pb2.PredictRequest, call: Call) -> ServedModel:
+        version = request.version if request.HasField("version") else None
+        label = request.version_label if request.HasField("version_label") else None
+        call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
+        return call.served
 
     def _inputs(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         tensors, images, features = len(request.tensors), len(request.images), len(request.features)
@@ -76,14 +121,17 @@ class PredictionServicer:
             raise InvalidInput(f"{' and '.join(came) or 'no rows'} came; one of tensors, images, features was expected")
         if tensors:
             inputs = decode_tensors(request.tensors, model.signature, self._max_rows)
-            to = model.manifest.preprocessing
-            if isinstance(to, FeaturePreprocessing):
-                check_finite(inputs[to.input], [feature.name for feature in to.features])
+            self._check_finite(model, inputs)
             return inputs
         if images + features > self._max_rows:
             name = "images" if images else "features"
             raise InvalidInput(f"{name}: {images + features} rows came; at most {self._max_rows} are allowed")
         return self._images(request, model) if images else self._features(request, model)
+
+    def _check_finite(self, model: ServedModel, inputs: Tensors) -> None:
+        to = model.manifest.preprocessing
+        if isinstance(to, FeaturePreprocessing):
+            check_finite(inputs[to.input], [feature.name for feature in to.features])
 
     def _images(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         to = model.manifest.preprocessing
@@ -103,6 +151,14 @@ class PredictionServicer:
         if encoder is None:
             encoder = self._encoders[model] = AnswerEncoder(model)
         return encoder
+
+
+def with_raw(request: prediction_pb2.PredictRequest, raw: bytes) -> prediction_pb2.PredictRequest:
+    """A copy of `request` whose first tensor has other raw contents."""
+    other = prediction_pb2.PredictRequest()
+    other.CopyFrom(request)
+    other.tensors[0].raw = raw
+    return other
 
 
 def has_large_images(request: prediction_pb2.PredictRequest) -> bool:

@@ -92,14 +92,25 @@ class RequestBoundary:
         """
         submitted = Submitted(self, method.name, call, reply)
         try:
-            request = parse(method.request_type, data)
-            if isinstance(method, RunMethod) and not method.is_heavy(request):
-                submitted.queue(method.prepare(request, call))
+            if isinstance(method, RunMethod):
+                self._submit_run(method, data, call, submitted)
             else:
-                submitted.follow(method.answer(request, call))
+                submitted.follow(method.answer(parse(method.request_type, data), call))
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
             submitted.set_exception(error)
         return submitted
+
+    def _submit_run(self, method: RunMethod[Any], data: bytes, call: Call, submitted: Submitted) -> None:
+        if (run := method.recall(data, call)) is not None:
+            submitted.queue(run)
+            return
+        request = parse(method.request_type, data)
+        if method.is_heavy(request):
+            submitted.follow(method.answer(request, call))
+            return
+        run = method.prepare(request, call)
+        submitted.queue(run)
+        method.learn(data, request, run)
 
     def failed(self, method: str, error: Exception) -> Outcome:
         """The outcome of a request that raised `error`; the trace of an unknown one goes to the log."""
