@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test clients conformance bench-quick bench soak overload check protos reference released constraints clean
+.PHONY: help demo serve train test clients conformance others fuzz bench-quick bench soak overload check protos reference released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ clients: .venv/.installed ## Run other people's clients, each in an environment 
 
 conformance: .venv/.installed ## Check this server, KServe's and MLServer's against the Open Inference Protocol: README's table
 	@$(BIN)/python -m tests.clients.peers.columns $(ARGS)
+
+others: .venv/.installed ## Ask models that others made, beside onnxruntime in-process: 4 minutes, README's table
+	@$(BIN)/python -m tests.others.run $(ARGS)
+
+fuzz: .venv/.installed ## Send 100,000 mutated messages to each of the three APIs: 6 minutes (ARGS="--messages 5000 --seed 7")
+	@$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
 bench-quick: .venv/.installed ## Measure calls a second against onnxruntime in a loop: 3 minutes, a table and build/bench.json
 	@$(BIN)/python -m tests.load.bench
