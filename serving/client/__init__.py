@@ -13,6 +13,7 @@ from serving.client.answers import (
     ModelStatus,
     RowPrediction,
     TensorSpec,
+    Traffic,
 )
 from serving.client.async_client import AsyncClient
 from serving.client.client import Client
@@ -36,4 +37,5 @@ __all__ = [
     "RowPrediction",
     "TensorSpec",
     "Tls",
+    "Traffic",
 ]

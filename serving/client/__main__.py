@@ -14,7 +14,16 @@ from serving.client.conformance.command import conformance
 from serving.client.connection_flags import add_connection_flags, connect, defaults
 from serving.client.evaluate import evaluate
 from serving.client.load.command import add_flags, load_test
-from serving.client.model_commands import health, labels, list_models, load_model, show_model, unload_model
+from serving.client.model_commands import (
+    health,
+    label_version,
+    labels,
+    list_models,
+    load_model,
+    show_model,
+    split_traffic,
+    unload_model,
+)
 from serving.client.output import complain
 from serving.client.predict_command import predict
 from serving.errors import ServingError
@@ -70,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--top-k", type=_positive, default=1, metavar="N", help="how many classes to list (default: 1)")
     _add_version(one, "the model's default")
+    one.add_argument("--version-label", metavar="LABEL", help="label of a version, instead of its number")
 
     one = _add(commands, "labels", "list a model's labels and their class indices", labels)
     one.add_argument("model", metavar="MODEL", help="name of the model")
@@ -104,6 +114,28 @@ def _add_models(models: argparse.ArgumentParser) -> None:
         one = _add(verbs, verb, text, command)
         one.add_argument("model", metavar="MODEL", help="name of the model")
         _add_version(one, version)
+        if verb == "load":
+            one.add_argument(
+                "--policy",
+                default="",
+                metavar="P",
+                help="instead of a version: latest:N, all, specific:N,N; followed on",
+            )
+
+    one = _add(verbs, "label", "point a version label at a version (the server needs --allow-control)", label_version)
+    one.add_argument("model", metavar="MODEL", help="name of the model")
+    one.add_argument("label", metavar="LABEL", help="such as stable or canary")
+    one.add_argument("version", nargs="?", type=_positive, metavar="VERSION", help="a READY version")
+    one.add_argument("--remove", action="store_true", help="forget the label")
+
+    one = _add(
+        verbs, "split", "send shares of the requests to labels (the server needs --allow-control)", split_traffic
+    )
+    one.add_argument("model", metavar="MODEL", help="name of the model")
+    one.add_argument(
+        "percent", nargs="*", type=_feature, metavar="LABEL=PERCENT", help="of the requests without a version"
+    )
+    one.add_argument("--remove", action="store_true", help="end the split")
 
 
 def _add(

@@ -62,13 +62,26 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One version on the server. `state`: LOADING, READY, UNLOADING, GONE or FAILED, the last with its `reason`."""
+    """One version on the server. `state`: LOADING, READY, UNLOADING, GONE or FAILED, the last with its `reason`.
+
+    `labels` point to it; `split_percent` of the requests without a version go to them.
+    """
 
     model: str
     version: int
     state: str
     reason: str
     is_default: bool
+    labels: tuple[str, ...] = ()
+    split_percent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Where the requests to a model go: its `labels` with their versions, and the percentages of `split` by label."""
+
+    labels: dict[str, int]
+    split: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ there are, or when a call is tried again.
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from grpc import aio
 
 from protos.signet.v1 import prediction_pb2
 from serving.client import operations
-from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
+from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec, Traffic
 from serving.client.batches import DEFAULT_BATCH_ROWS, Batches, Progress
 from serving.client.calls import DEFAULT_TIMEOUT_SECONDS, Attempts, serving_error
 from serving.client.connection import DEFAULT_MAX_MESSAGE_BYTES, Compression, Connection, Tls
@@ -69,6 +69,7 @@ class AsyncClient:
         inputs: Inputs,
         *,
         version: int | None = None,
+        version_label: str | None = None,
         top_k: int = 1,
         return_scores: bool = False,
         return_outputs: bool = False,
@@ -76,7 +77,7 @@ class AsyncClient:
         timeout_seconds: float | None = None,
     ) -> Answer:
         """Label rows, as `Client.predict` does."""
-        request = Request(model, inputs, version, top_k, return_scores, return_outputs, id)
+        request = Request(model, inputs, version, top_k, return_scores, return_outputs, id, version_label)
         return await self._predict(request, timeout_seconds)
 
     async def predict_all(
@@ -142,16 +143,36 @@ class AsyncClient:
         return await self._call(operations.get_model(name, version), self._attempts(timeout_seconds))
 
     async def load_model(
-        self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
+        self, name: str, version: int | None = None, *, policy: str = "", timeout_seconds: float | None = None
     ) -> ModelStatus:
-        """Make a version READY, as `Client.load_model` does."""
-        return await self._call(operations.load_model(name, version), self._attempts(timeout_seconds))
+        """Make a version READY, by default the highest on disk, or what a `policy` wants, such as "latest:2".
+
+        Raises PermissionDenied unless control is on.
+        """
+        return await self._call(operations.load_model(name, version, policy), self._attempts(timeout_seconds))
 
     async def unload_model(
         self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
     ) -> tuple[ModelStatus, ...]:
         """Drain and free a version or all, as `Client.unload_model` does."""
         return await self._call(operations.unload_model(name, version), self._attempts(timeout_seconds))
+
+    async def set_label(self, name: str, label: str, version: int, *, timeout_seconds: float | None = None) -> Traffic:
+        """Move a label to a READY version. Raises PermissionDenied unless control is on."""
+        return await self._call(operations.set_label(name, label, version), self._attempts(timeout_seconds))
+
+    async def remove_label(self, name: str, label: str, *, timeout_seconds: float | None = None) -> Traffic:
+        """Forget a label. Raises PermissionDenied unless control is on."""
+        return await self._call(operations.remove_label(name, label), self._attempts(timeout_seconds))
+
+    async def set_split(
+        self, name: str, percent: Mapping[str, float], *, timeout_seconds: float | None = None
+    ) -> Traffic:
+        """Send these percentages of the requests without a version to labels; none ends the split.
+
+        Raises PermissionDenied unless control is on.
+        """
+        return await self._call(operations.set_split(name, percent), self._attempts(timeout_seconds))
 
     async def health(self, model: str = "", *, timeout_seconds: float | None = None) -> bool:
         """Whether the server, or a model of it, is SERVING now: asked once, as by `Client.health`."""

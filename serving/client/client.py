@@ -6,7 +6,7 @@ there are, or when a call is tried again.
 
 import itertools
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from types import TracebackType
 from typing import Self
@@ -15,7 +15,7 @@ import grpc
 
 from protos.signet.v1 import prediction_pb2
 from serving.client import operations
-from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec
+from serving.client.answers import Answer, Failure, ModelDetails, ModelStatus, TensorSpec, Traffic
 from serving.client.batches import DEFAULT_BATCH_ROWS, Batches, Progress
 from serving.client.calls import DEFAULT_TIMEOUT_SECONDS, Attempts, serving_error
 from serving.client.connection import DEFAULT_MAX_MESSAGE_BYTES, Compression, Connection, Tls
@@ -77,6 +77,7 @@ class Client:
         inputs: Inputs,
         *,
         version: int | None = None,
+        version_label: str | None = None,
         top_k: int = 1,
         return_scores: bool = False,
         return_outputs: bool = False,
@@ -87,7 +88,9 @@ class Client:
 
         One image, one dict of features, or an array without a rows axis is one row.
         """
-        return self._predict(Request(model, inputs, version, top_k, return_scores, return_outputs, id), timeout_seconds)
+        return self._predict(
+            Request(model, inputs, version, top_k, return_scores, return_outputs, id, version_label), timeout_seconds
+        )
 
     def predict_all(
         self,
@@ -156,15 +159,35 @@ class Client:
         """All about one version, by default the model's default."""
         return self._call(operations.get_model(name, version), self._attempts(timeout_seconds))
 
-    def load_model(self, name: str, version: int | None = None, *, timeout_seconds: float | None = None) -> ModelStatus:
-        """Make a version READY, by default the highest on disk. Raises PermissionDenied unless control is on."""
-        return self._call(operations.load_model(name, version), self._attempts(timeout_seconds))
+    def load_model(
+        self, name: str, version: int | None = None, *, policy: str = "", timeout_seconds: float | None = None
+    ) -> ModelStatus:
+        """Make a version READY, by default the highest on disk, or what a `policy` wants, such as "latest:2".
+
+        Raises PermissionDenied unless control is on.
+        """
+        return self._call(operations.load_model(name, version, policy), self._attempts(timeout_seconds))
 
     def unload_model(
         self, name: str, version: int | None = None, *, timeout_seconds: float | None = None
     ) -> tuple[ModelStatus, ...]:
         """Drain and free a version, by default all of them. Raises PermissionDenied unless control is on."""
         return self._call(operations.unload_model(name, version), self._attempts(timeout_seconds))
+
+    def set_label(self, name: str, label: str, version: int, *, timeout_seconds: float | None = None) -> Traffic:
+        """Move a label to a READY version. Raises PermissionDenied unless control is on."""
+        return self._call(operations.set_label(name, label, version), self._attempts(timeout_seconds))
+
+    def remove_label(self, name: str, label: str, *, timeout_seconds: float | None = None) -> Traffic:
+        """Forget a label. Raises PermissionDenied unless control is on."""
+        return self._call(operations.remove_label(name, label), self._attempts(timeout_seconds))
+
+    def set_split(self, name: str, percent: Mapping[str, float], *, timeout_seconds: float | None = None) -> Traffic:
+        """Send these percentages of the requests without a version to labels; none ends the split.
+
+        Raises PermissionDenied unless control is on.
+        """
+        return self._call(operations.set_split(name, percent), self._attempts(timeout_seconds))
 
     def health(self, model: str = "", *, timeout_seconds: float | None = None) -> bool:
         """Whether the server, or a model of it, is SERVING now: asked once.

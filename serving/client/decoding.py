@@ -27,7 +27,14 @@ def status(message: models_pb2.ModelStatus) -> answers.ModelStatus:
         state=models_pb2.ModelState.Name(message.state).removeprefix("MODEL_STATE_"),
         reason=message.reason,
         is_default=message.is_default,
+        labels=tuple(message.labels),
+        split_percent=message.split_percent,
     )
+
+
+def traffic(message: models_pb2.Traffic) -> answers.Traffic:
+    """The labels and the split of a model."""
+    return answers.Traffic(dict(message.labels), dict(message.percent))
 
 
 def details(message: models_pb2.GetModelResponse) -> answers.ModelDetails:

@@ -48,6 +48,7 @@ class Request:
     return_scores: bool = False
     return_outputs: bool = False
     id: str = ""
+    version_label: str | None = None
 
     @property
     def needs_input_spec(self) -> bool:
@@ -74,6 +75,8 @@ def encode(request: Request, spec: TensorSpec | None = None) -> prediction_pb2.P
     )
     if request.version is not None:
         message.version = checked_integer("version", request.version, bits=64)
+    if request.version_label is not None:
+        message.version_label = request.version_label
     inputs: Any = request.inputs
     if spec is not None:
         message.tensors.append(encode_tensor(spec.name, fit(inputs, spec), spec.datatype))

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from serving.client.answers import ImagePreprocessing, ModelDetails, ModelStatus
+from serving.client.answers import ImagePreprocessing, ModelDetails, ModelStatus, Traffic
 from serving.client.client import Client
 from serving.client.output import print_json, print_line, print_table
 from serving.errors import InvalidInput
@@ -33,12 +33,28 @@ def show_model(client: Client, flags: argparse.Namespace) -> int:
 
 def load_model(client: Client, flags: argparse.Namespace) -> int:
     """Make a version READY and print its status."""
-    return _print_statuses([client.load_model(flags.model, flags.version)], flags)
+    return _print_statuses([client.load_model(flags.model, flags.version, policy=flags.policy)], flags)
 
 
 def unload_model(client: Client, flags: argparse.Namespace) -> int:
     """Drain versions and print their statuses."""
     return _print_statuses(client.unload_model(flags.model, flags.version), flags)
+
+
+def label_version(client: Client, flags: argparse.Namespace) -> int:
+    """Move a label to a version, or remove it, and print what labels and split the model has then."""
+    if flags.remove == (flags.version is not None):
+        raise InvalidInput("models label: either a VERSION or --remove was expected")
+    if flags.remove:
+        return _print_traffic(client.remove_label(flags.model, flags.label), flags)
+    return _print_traffic(client.set_label(flags.model, flags.label, flags.version), flags)
+
+
+def split_traffic(client: Client, flags: argparse.Namespace) -> int:
+    """Share out requests among labels, and print what labels and split the model has then."""
+    if flags.remove == bool(flags.percent):
+        raise InvalidInput("models split: either LABEL=PERCENT or --remove was expected")
+    return _print_traffic(client.set_split(flags.model, dict(flags.percent)), flags)
 
 
 def labels(client: Client, flags: argparse.Namespace) -> int:
@@ -65,13 +81,37 @@ def health(client: Client, flags: argparse.Namespace) -> int:
     return 0 if serving else 1
 
 
+def _print_traffic(traffic: Traffic, flags: argparse.Namespace) -> int:
+    if flags.json:
+        print_json(asdict(traffic))
+        return 0
+    rows = [(one, str(traffic.labels[one]), _percent(traffic.split.get(one))) for one in sorted(traffic.labels)]
+    print_table(("label", "version", "requests"), rows)
+    return 0
+
+
+def _percent(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:g} %"
+
+
 def _print_statuses(statuses: Iterable[ModelStatus], flags: argparse.Namespace) -> int:
     if flags.json:
         for status in statuses:
             print_json(asdict(status))
         return 0
-    rows = [(one.model, str(one.version), one.state, "yes" if one.is_default else "", one.reason) for one in statuses]
-    print_table(("model", "version", "state", "default", "reason"), rows)
+    rows = [
+        (
+            one.model,
+            str(one.version),
+            one.state,
+            "yes" if one.is_default else "",
+            ", ".join(one.labels),
+            _percent(one.split_percent or None),
+            one.reason,
+        )
+        for one in statuses
+    ]
+    print_table(("model", "version", "state", "default", "labels", "split", "reason"), rows)
     return 0
 
 
@@ -79,6 +119,9 @@ def _facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
     """What there is to say of a version, by name; what is unknown is left out."""
     status = details.status
     yield "model", f"{status.model} version {status.version}{', the default' if status.is_default else ''}"
+    if status.labels:
+        share = f", {status.split_percent:g} % of the requests" if status.split_percent else ""
+        yield "version labels", f"{', '.join(status.labels)}{share}"
     yield "state", f"{status.state}{f': {status.reason}' if status.reason else ''}"
     if details.created:
         yield "trained", f"{details.created}, task {details.task}, recipe {details.recipe}"

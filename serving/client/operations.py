@@ -4,7 +4,7 @@ Owns the names of services and methods. Does not know channels, deadlines or ret
 the same operations out, each in its way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -62,9 +62,9 @@ def get_model(name: str, version: int | None) -> Operation[answers.ModelDetails]
     return _operation(_MODELS, "GetModel", request, models_pb2.GetModelResponse, decoding.details)
 
 
-def load_model(name: str, version: int | None) -> Operation[answers.ModelStatus]:
-    """Make a version READY."""
-    request = models_pb2.LoadModelRequest(model=name, version=_checked_version(version))
+def load_model(name: str, version: int | None, policy: str) -> Operation[answers.ModelStatus]:
+    """Make a version READY, or what a policy wants."""
+    request = models_pb2.LoadModelRequest(model=name, version=_checked_version(version), policy=policy)
     return _operation(
         _MODELS, "LoadModel", request, models_pb2.LoadModelResponse, lambda got: decoding.status(got.status)
     )
@@ -80,6 +80,26 @@ def unload_model(name: str, version: int | None) -> Operation[tuple[answers.Mode
         models_pb2.UnloadModelResponse,
         lambda got: tuple(map(decoding.status, got.models)),
     )
+
+
+def set_label(name: str, label: str, version: int) -> Operation[answers.Traffic]:
+    """Move a label to a version."""
+    request = models_pb2.SetVersionLabelRequest(
+        model=name, label=label, version=checked_integer("version", version, bits=64)
+    )
+    return _operation(_MODELS, "SetVersionLabel", request, models_pb2.SetVersionLabelResponse, _traffic)
+
+
+def remove_label(name: str, label: str) -> Operation[answers.Traffic]:
+    """Forget a label."""
+    request = models_pb2.RemoveVersionLabelRequest(model=name, label=label)
+    return _operation(_MODELS, "RemoveVersionLabel", request, models_pb2.RemoveVersionLabelResponse, _traffic)
+
+
+def set_split(name: str, percent: Mapping[str, float]) -> Operation[answers.Traffic]:
+    """Share out the requests without a version among labels."""
+    request = models_pb2.SetTrafficSplitRequest(model=name, percent=percent)
+    return _operation(_MODELS, "SetTrafficSplit", request, models_pb2.SetTrafficSplitResponse, _traffic)
 
 
 def health(model: str) -> Operation[bool]:
@@ -113,6 +133,14 @@ def _operation(
 ) -> Operation[Result]:
     path = f"/{service.full_name}/{service.methods_by_name[method].name}"
     return Operation(path, request.SerializeToString(), lambda data: decode(parsed(response_type, data)), about or path)
+
+
+def _traffic(
+    got: models_pb2.SetVersionLabelResponse
+    | models_pb2.RemoveVersionLabelResponse
+    | models_pb2.SetTrafficSplitResponse,
+) -> answers.Traffic:
+    return decoding.traffic(got.traffic)
 
 
 def _checked_version(version: int | None) -> int | None:

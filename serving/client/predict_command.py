@@ -18,7 +18,9 @@ def predict(client: Client, flags: argparse.Namespace) -> int:
     source = "file" if flags.files else "row"
     names: list[Any] = list(map(str, flags.files)) if flags.files else list(range(len(flags.features)))
     inputs = flags.files or list(map(_row_of_features, flags.features))
-    requests = [Request(flags.model, one, flags.version, flags.top_k) for one in inputs]
+    requests = [
+        Request(flags.model, one, flags.version, flags.top_k, version_label=flags.version_label) for one in inputs
+    ]
     # One stream: each file has its own outcome, and the next ones travel while the first is computed.
     answers = client.predict_stream(requests, timeout_seconds=flags.timeout_seconds * len(requests))
     failed = False
