@@ -36,7 +36,16 @@ class Alarm:
             self._timer.cancel()
             self._timer = None
 
+    def end(self) -> None:
+        """Never ring again, and let go of whom it would call: in a circle, its memory would wait for the collector."""
+        self.stop()
+        self._ring = _never
+
     def _go_off(self) -> None:
         self._timer = None
         self.time = NEVER
         self.set(self._ring())
+
+
+def _never() -> float:
+    return NEVER

@@ -116,7 +116,7 @@ class Batcher:
             await asyncio.wait_for(self._idle.wait(), drain_seconds)
         except TimeoutError:
             self._queue.fail_all(ModelNotReady("this version was unloaded before these rows had their turn"))
-        self._alarm.stop()
+        self._alarm.end()
 
     def _shape_key(self, inputs: Tensors) -> Hashable:
         """What must be equal for rows to share a run: every dimension but rows, in the signature's order."""
