@@ -15,7 +15,7 @@ from tests.fuzz.campaign import fuzz, target
 from tests.fuzz.seeds import APIS, put_models
 
 MESSAGES = 100_000
-CONTROL_SHARE = 50
+CONTROL_SHARE = 10
 """One message in so many goes to a server that lets itself be controlled; each may load a model."""
 
 FAULTS_SHOWN = 5

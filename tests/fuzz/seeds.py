@@ -72,6 +72,7 @@ def signet_seeds() -> Sequence[Seed]:
     )
     predictions = [
         letters([[1, 2, 3]] * 3, version=1, id="one", top_k=2, return_scores=True),
+        letters([[1, 2, 3]], version_label="canary"),
         sums({"a": 1, "b": 2, "c": 3}, {"a": 0, "b": 0, "c": 0}),
         shades(0, 255),
         pairs,
@@ -88,6 +89,11 @@ def signet_seeds() -> Sequence[Seed]:
         PredictRequest(model="brain", tensors=[Tensor(name="x", datatype="BF16", shape=[1, 2], raw=b"\x80\x3f\0\0")]),
         PredictRequest(model="byte", tensors=[Tensor(name="x", datatype="INT8", shape=[1, 2], int32_values=[1, -1])]),
     ]
+    labels: dict[str, Message] = {
+        "SetVersionLabel": models_pb2.SetVersionLabelRequest(model="letters", label="canary", version=1),
+        "RemoveVersionLabel": models_pb2.RemoveVersionLabelRequest(model="letters", label="canary"),
+        "SetTrafficSplit": models_pb2.SetTrafficSplitRequest(model="letters", percent={"canary": 10}),
+    }
     return (
         *(Seed("signet.v1.Prediction/Predict", one) for one in predictions),
         *(
@@ -98,6 +104,7 @@ def signet_seeds() -> Sequence[Seed]:
         Seed("signet.v1.Models/ListModels", models_pb2.ListModelsRequest()),
         Seed("signet.v1.Models/LoadModel", models_pb2.LoadModelRequest(model="sums", version=1)),
         Seed("signet.v1.Models/UnloadModel", models_pb2.UnloadModelRequest(model="sums", version=1)),
+        *(Seed(f"signet.v1.Models/{name}", one) for name, one in labels.items()),
     )
 
 
