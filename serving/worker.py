@@ -23,6 +23,7 @@ else:
 
 def serve_alone(settings: Settings) -> str | None:
     """Serve until SIGTERM or SIGINT; why the server could not start, or None."""
+    allow_many_connections()
     try:
         run(_serve(settings))
     except (StartError, ProviderUnavailable) as error:
@@ -32,7 +33,17 @@ def serve_alone(settings: Settings) -> str | None:
 
 def main() -> None:
     """Serve as a worker; the first argument is the descriptor of the channel to the supervisor."""
+    allow_many_connections()
     sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
+
+
+def allow_many_connections() -> None:
+    """Take as many descriptors as the system lets a process have: the usual 1,024 would not hold 1,000 connections."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - where there is one
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: Settings) -> None:

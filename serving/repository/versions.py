@@ -167,6 +167,8 @@ class Versions:
         except Exception:  # noqa: BLE001 - whatever it is, the other models are served
             _log.exception("loading %s version %d", name, version)
             status.reason = "internal error while loading; the server's log says more"
+        # The checks and the first large run leave much behind that nobody needs again.
+        await asyncio.to_thread(return_freed_memory)
         status.loaded_time = time.time()
         status.state = ModelState.FAILED if status.served is None else ModelState.READY
         self._choose_default(name)
