@@ -31,7 +31,7 @@ conformance: .venv/.installed ## Check this server, KServe's and MLServer's agai
 others: .venv/.installed ## Ask models that others made, beside onnxruntime in-process: 4 minutes, README's table
 	@$(BIN)/python -m tests.others.run $(ARGS)
 
-fuzz: .venv/.installed ## Send 100,000 mutated messages to each of the three APIs: 6 minutes (ARGS="--messages 5000 --seed 7")
+fuzz: .venv/.installed ## Send 100,000 mutated messages to each of the three APIs: 3 to 6 minutes (ARGS="--messages 5000 --seed 7")
 	@$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
 bench-quick: .venv/.installed ## Measure calls a second against onnxruntime in a loop: 3 minutes, a table and build/bench.json
