@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from serving.inference.providers import ProviderUnavailable
 from serving.logs import configure_logs
+from serving.repository.memory import keep_large_blocks_apart
 from serving.server import Server, StartError
 from serving.settings import Settings
 from serving.worker_channel import WorkerChannel, open_channel
@@ -24,6 +25,7 @@ else:
 def serve_alone(settings: Settings) -> str | None:
     """Serve until SIGTERM or SIGINT; why the server could not start, or None."""
     allow_many_connections()
+    keep_large_blocks_apart()
     try:
         run(_serve(settings))
     except (StartError, ProviderUnavailable) as error:
@@ -34,6 +36,7 @@ def serve_alone(settings: Settings) -> str | None:
 def main() -> None:
     """Serve as a worker; the first argument is the descriptor of the channel to the supervisor."""
     allow_many_connections()
+    keep_large_blocks_apart()
     sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
 
 

@@ -1,6 +1,6 @@
 """Memory: how much models may take, and its return to the system.
 
-Owns the limit and the choice of what goes when it is reached. Does not know how versions are unloaded.
+Owns the limit, and how the allocator treats what models are made of. Does not know how versions are unloaded.
 """
 
 import ctypes
@@ -9,6 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from serving.errors import ModelBroken
+
+M_MMAP_THRESHOLD = -3
+"""glibc's number for mallopt."""
+
+LARGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,22 @@ class MemoryLimit:
         return max(0, overflow)
 
 
+def keep_large_blocks_apart() -> None:
+    """Let each block of LARGE_BYTES, such as weights, be mapped by itself, so that freeing it gives it back.
+
+    glibc would raise that size to that of the largest block freed, and keep what such blocks then leave in the heaps
+    of other threads: after 20 reloads of a model of 20 MB, up to 60 MB. Once in a process; elsewhere nothing.
+    """
+    if _MALLOPT is not None:
+        _MALLOPT(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
 def return_freed_memory() -> None:
     """Give back to the system what was freed, which glibc keeps where small blocks lie between; elsewhere nothing."""
     if _MALLOC_TRIM is not None:
         _MALLOC_TRIM(0)
 
 
-_MALLOC_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_MALLOC_TRIM = getattr(_LIBC, "malloc_trim", None)
+_MALLOPT = getattr(_LIBC, "mallopt", None)

@@ -109,9 +109,11 @@ class PredictionServicer:
         return prediction_pb2.PredictStreamResponse(id=request.request.id, response=answer).SerializeToString()
 
     def _find(self, request: prediction_pb2.PredictRequest, call: Call) -> ServedModel:
-        version = request.version if request.HasField("version") else None
-        label = request.version_label if request.HasField("version_label") else None
-        call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
+        # Not twice for one call: a split that is drawn again for what could not be recalled has other shares.
+        if call.served is None:
+            version = request.version if request.HasField("version") else None
+            label = request.version_label if request.HasField("version_label") else None
+            call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
         return call.served
 
     def _inputs(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
