@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from serving.errors import ModelBroken
 from serving.inference.session import SessionSettings
@@ -217,5 +217,11 @@ def test_golden_outputs_beyond_the_tolerance_refuse_the_version(tmp_path):
 
 
 def test_a_datatype_that_is_not_served_is_told(tmp_path):
-    folder = tiny.put_bare(tmp_path, "half", tiny.identity_model(TensorProto.BFLOAT16))
-    assert reason(folder) == "model.onnx: x is a tensor(bfloat16), which is not served"
+    model = tiny.model_bytes(
+        [helper.make_node("SequenceAt", ["x", "first"], ["y"])],
+        [helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [None, 2])],
+        [tiny.value("y", [None, 2])],
+        {"first": np.array(0, np.int64)},
+    )
+    folder = tiny.put_bare(tmp_path, "list", model)
+    assert reason(folder) == "model.onnx: x is a seq(tensor(float)), which is not served"
