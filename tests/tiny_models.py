@@ -23,10 +23,10 @@ def model_bytes(
     outputs: list[onnx.ValueInfoProto],
     constants: dict[str, np.ndarray] | None = None,
 ) -> bytes:
-    """An ONNX file of these nodes, opset 18."""
+    """An ONNX file of these nodes, opset 19."""
     initializers = [onnx.numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 

@@ -31,6 +31,9 @@ IO_THREADS = 1
 
 BATCH_EVENTS = 256
 
+PASS_ON_SECONDS = 0.2
+"""At a stop: for the front to pass on what the server behind it sent last, since it does not say when it has."""
+
 RESERVED = frozenset({"grpc-retry-pushback-ms"})
 """Trailing metadata that the front keeps to itself."""
 
@@ -92,6 +95,7 @@ class NativeTransport:
             for submitted in list(self._calls.values()):
                 submitted.cancel()
         await library
+        await asyncio.sleep(PASS_ON_SECONDS)
         if self._front is not None:
             await asyncio.to_thread(self._front.close)
         self._drained.set()

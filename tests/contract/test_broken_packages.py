@@ -88,7 +88,7 @@ def put_file_outside(root: Path, name: str) -> None:
 
 
 def put_type_without_tensors(root: Path, name: str) -> None:
-    tiny.put_bare(root, name, tiny.identity_model(TensorProto.BFLOAT16))
+    tiny.put_bare(root, name, tiny.identity_model(TensorProto.FLOAT8E4M3FN))
 
 
 def put_other_golden_outputs(root: Path, name: str) -> None:
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Callable[[Path, str], None], str]] = {
     "broken_json": (put_broken_json, "manifest.json: "),
     "unknown_field": (put_unknown_field, "colour"),
     "file_outside": (put_file_outside, "../../secret"),
-    "unserved_datatype": (put_type_without_tensors, "model.onnx: x is a tensor(bfloat16), which is not served"),
+    "unserved_datatype": (put_type_without_tensors, "model.onnx: x is a tensor(float8e4m3fn), which is not served"),
     "letters": (
         put_other_golden_outputs,
         "golden check: output y differs by 0.1 from the recorded one on CPUExecutionProvider; at most 1e-05 is allowed",

@@ -25,6 +25,8 @@ EXPECTED = {
     "signet_predictions": "counter",
     "signet_model_state": "gauge",
     "signet_load_seconds": "histogram",
+    "signet_version_label": "gauge",
+    "signet_traffic_percent": "gauge",
     "signet_log_lines_dropped": "counter",
     "signet_model_provider": "gauge",
     "signet_model_intra_op_threads": "gauge",
