@@ -167,14 +167,24 @@ class Batcher:
     def _finish_run(self, shares: list[Share], done: "asyncio.Future[list[Outcome]]", started: float) -> None:
         self._shares, self._end = [], None
         stopped = RuntimeError("the run was cancelled") if done.cancelled() else done.exception()
-        self._end_run(shares, [_as_exception(stopped)] * len(shares) if stopped else done.result(), started)
+        outcomes: list[Outcome] = [_as_exception(stopped)] * len(shares) if stopped else done.result()
+        self._tell_queue(shares, outcomes, started)
+        # While the answers are written, the next run goes on.
         self._start_run()
+        self._deliver(shares, outcomes)
 
-    def _end_run(self, shares: list[Share], outcomes: list[Outcome], started: float) -> None:
-        """Give each caller its outcome, after the queue: to which a run that failed altogether teaches nothing."""
+    def _tell_queue(self, shares: list[Share], outcomes: list[Outcome], started: float) -> None:
+        """A run that failed altogether teaches the queue nothing about times."""
         failed = all(isinstance(outcome, Exception) for outcome in outcomes)
         rows = 0 if failed else sum([share.rows for share in shares])
         self._queue.finish(rows, self._clock() - started)
+
+    def _end_run(self, shares: list[Share], outcomes: list[Outcome], started: float) -> None:
+        self._tell_queue(shares, outcomes, started)
+        self._deliver(shares, outcomes)
+
+    def _deliver(self, shares: list[Share], outcomes: list[Outcome]) -> None:
+        """Give each caller its outcome."""
         for share, outcome in zip(shares, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 share.caller.fail(outcome)
