@@ -154,7 +154,7 @@ class Generator:
             # A caller would have had its deadline from when it meant to call.
             data = await method(
                 question.message,
-                timeout=max(self._deadline_seconds - late, 0.001),
+                timeout=max(self._deadline_seconds - late, 1e-6),
                 metadata=self._connection.metadata,
             )
         except aio.AioRpcError as failed:
