@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import structlog
 from grpc import aio
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
@@ -25,6 +26,8 @@ from serving.rpc.transport import TransportSettings, aio_options
 if TYPE_CHECKING:
     from serving.inference.batcher import Batcher
     from serving.rpc.submitted import Submitted
+
+_log = structlog.get_logger("signet")
 
 IO_THREADS = 1
 """Two were slower wherever the cores are shared with the models."""
@@ -138,7 +141,13 @@ class NativeTransport:
                 if (left := self._calls.get(call_id)) is not None:
                     left.cancel()
                 continue
-            batcher = self._begin(call_id, method_id, data, details, now)
+            try:
+                batcher = self._begin(call_id, method_id, data, details, now)
+            except Exception:
+                # The calls behind this one wait too.
+                _log.exception("a call could not be begun")
+                self.fail(call_id, grpc.StatusCode.INTERNAL, "internal error", ())
+                continue
             if batcher is not None:
                 batchers[id(batcher)] = batcher
         for batcher in batchers.values():
