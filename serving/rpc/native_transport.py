@@ -143,8 +143,7 @@ class NativeTransport:
                 continue
             try:
                 batcher = self._begin(call_id, method_id, data, details, now)
-            except Exception:
-                # The calls behind this one wait too.
+            except Exception:  # noqa: BLE001 - the calls behind this one wait too
                 _log.exception("a call could not be begun")
                 self.fail(call_id, grpc.StatusCode.INTERNAL, "internal error", ())
                 continue
