@@ -5,9 +5,7 @@ Owns exit codes: 0 after a stop that was asked for, 1 if the server cannot start
 
 import sys
 
-import structlog
-
-from serving.logs import configure_logs
+from serving.logs import Log, configure_logs
 from serving.settings import Settings, read_settings
 
 
@@ -23,7 +21,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(_complain(str(error), 2))
     configure_logs(settings.log_format, settings.log_level)
-    structlog.get_logger("signet").info("settings", **settings.model_dump(mode="json"))
+    Log("signet").info("settings", **settings.model_dump(mode="json"))
     refusal = _run(settings)
     if refusal is not None:
         sys.exit(_complain(refusal, 1))

@@ -1,8 +1,8 @@
-"""How log lines look, and how they leave the process.
+"""What logs, and how its lines leave the process.
 
-Owns the one configuration of structlog and of the standard library's logging. Lines go through a bounded queue to a
-thread that writes them: a pipe that nobody reads and a full disk cost lines, which are counted, and never an answer.
-Does not know who logs.
+Owns the one configuration of the standard library's logging. Lines go through a bounded queue to a thread that writes
+them: a pipe that nobody reads and a full disk cost lines, which are counted, and never an answer. Does not know who
+logs.
 """
 
 import logging
@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Literal
 
-import structlog
+from serving.log_lines import ConsoleLines, JsonLines
 
 STDERR = 2
 
@@ -23,47 +23,29 @@ FLUSH_SECONDS = 1.0
 """How long an exit waits for lines that cannot be written."""
 
 
+class Log:
+    """A logger whose lines carry values: `info("model", version=3)`. One that is None is left out."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, event: str, **values: object) -> None:
+        """Tell what happened."""
+        self._logger.info(event, extra={"values": values})
+
+    def error(self, event: str, error: BaseException | None = None, **values: object) -> None:
+        """Tell what went wrong, with the trace of `error`."""
+        self._logger.error(event, exc_info=error, extra={"values": values})
+
+
 def configure_logs(log_format: Literal["console", "json"], level: str, worker: int | None = None) -> None:
     """Send every log line of the process to stderr in one format, from `level` on; `worker` is told in each."""
-
-    def tell_worker(
-        logger: structlog.typing.WrappedLogger,  # noqa: ARG001 - structlog's signature
-        name: str,  # noqa: ARG001
-        event: structlog.typing.EventDict,
-    ) -> structlog.typing.EventDict:
-        event.setdefault("worker", worker)
-        return event
-
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        tell_worker,
-        _without_none,
-    ]
     # Python has no sys.stderr where the process was started without one; the descriptor is then somebody else's.
     has_stderr = sys.stderr is not None
-    last: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=has_stderr and os.isatty(STDERR))
-    )
     handler = QueuedLines(STDERR) if has_stderr else logging.NullHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(processors=[_without_meta, last], foreign_pre_chain=shared)
-    )
+    colors = has_stderr and os.isatty(STDERR)
+    handler.setFormatter(JsonLines(worker) if log_format == "json" else ConsoleLines(worker, colors=colors))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
 
 
 def dropped_log_lines() -> int:
@@ -152,14 +134,3 @@ class QueuedLines(logging.Handler):
 def _notice(dropped: int) -> logging.LogRecord:
     text = "%d log lines were dropped: they came faster than stderr takes them"
     return logging.LogRecord("signet.log", logging.WARNING, __file__, 0, text, (dropped,), None)
-
-
-def _without_none(
-    logger: structlog.typing.WrappedLogger,  # noqa: ARG001 - structlog's signature
-    name: str,  # noqa: ARG001
-    event: structlog.typing.EventDict,
-) -> structlog.typing.EventDict:
-    return {key: value for key, value in event.items() if value is not None}
-
-
-_without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -9,14 +9,13 @@ import os
 import ssl
 from pathlib import Path
 
-import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from serving.inference.cores import available_cores
 from serving.inference.providers import ProviderSettings
 from serving.inference.session import SessionSettings, check_provider
-from serving.logs import dropped_log_lines
+from serving.logs import Log, dropped_log_lines
 from serving.metrics import Metrics
 from serving.metrics_endpoint import MetricsEndpoint
 from serving.repository.desired_state import StateBroken, StateFile
@@ -37,7 +36,7 @@ from serving.rpc.tensorflow_serving_servicer import TensorFlowServingServicer
 from serving.rpc.transport import Tls, Transport, TransportSettings, TransportUnavailable, build_transport
 from serving.settings import Settings
 
-_log = structlog.get_logger("signet")
+_log = Log("signet")
 
 
 class StartError(Exception):

@@ -10,10 +10,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-import structlog
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from serving.logs import Log
 from serving.merged_metrics import MergedMetrics
 from serving.metrics import SupervisorMetrics
 from serving.metrics_endpoint import MetricsEndpoint
@@ -24,7 +24,7 @@ from serving.supervised_worker import SCRAPE_SECONDS, BackOff, SupervisedWorker
 STOP_GRACE_SECONDS = 10.0
 """For what a worker does beside draining its requests and its models, each of which may take the drain time."""
 
-_log = structlog.get_logger("signet")
+_log = Log("signet")
 
 
 def supervise(settings: Settings) -> str | None:

@@ -8,17 +8,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import structlog
-
 from serving.errors import ModelBroken, Unavailable
 from serving.inference.providers import ProviderUnavailable
+from serving.logs import Log
 from serving.repository.desired_state import DesiredState, Edit, StateBroken, StateFile, Wish
 from serving.repository.repository import Wishes
 
 FOLLOW_SECONDS = 0.2
 """How often the file is looked at; polled, since no notification crosses every kind of volume."""
 
-_log = structlog.get_logger("signet")
+_log = Log("signet")
 
 
 class Team(Protocol):

@@ -8,13 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-import structlog
-
 from serving.errors import ServingError
 from serving.inference.providers import ProviderUnavailable
+from serving.logs import Log
 from serving.repository.folders import MANIFEST, OnDisk, models_on_disk
 
-_log = structlog.get_logger("signet")
+_log = Log("signet")
 
 Apply = Callable[[Mapping[str, OnDisk]], Awaitable[None]]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import structlog
 from grpc import aio
 from pygrpc_native import EVENT_CALL, NativeGrpcFront
 
+from serving.logs import Log
 from serving.rpc.methods import Call, Metadata, StreamMethod, UnaryMethod
 from serving.rpc.request_boundary import RequestBoundary
 from serving.rpc.transport import TransportSettings, aio_options
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from serving.inference.batcher import Batcher
     from serving.rpc.submitted import Submitted
 
-_log = structlog.get_logger("signet")
+_log = Log("signet")
 
 IO_THREADS = 1
 """Two were slower wherever the cores are shared with the models."""
@@ -143,8 +143,8 @@ class NativeTransport:
                 continue
             try:
                 batcher = self._begin(call_id, method_id, data, details, now)
-            except Exception:  # noqa: BLE001 - the calls behind this one wait too
-                _log.exception("a call could not be begun")
+            except Exception as error:  # noqa: BLE001 - the calls behind this one wait too
+                _log.error("a call could not be begun", error)
                 self.fail(call_id, grpc.StatusCode.INTERNAL, "internal error", ())
                 continue
             if batcher is not None:

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
 from serving import errors
+from serving.logs import Log
 from serving.metrics import Metrics
 from serving.rpc.in_order import in_order
 from serving.rpc.methods import Call, Reply, Request, RunMethod, StreamMethod, UnaryMethod
@@ -23,7 +23,7 @@ from serving.rpc.submitted import Submitted
 STREAM_WINDOW = 64
 """Requests of one stream that are worked on at once."""
 
-_log = structlog.get_logger("signet.access")
+_log = Log("signet.access")
 
 
 class RequestBoundary:
@@ -116,7 +116,7 @@ class RequestBoundary:
         """The outcome of a request that raised `error`; the trace of an unknown one goes to the log."""
         if isinstance(error, errors.ServingError):
             return Outcome(status_of(error), error=error)
-        _log.error("internal error", method=method, exc_info=error)
+        _log.error("internal error", error, method=method)
         return Outcome(grpc.StatusCode.INTERNAL, error=errors.InternalError("internal error"))
 
     async def _answer(self, method: UnaryMethod | StreamMethod[Any], data: bytes, call: Call) -> Outcome:

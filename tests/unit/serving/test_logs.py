@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
-from serving.logs import WAITING_LINES, QueuedLines, configure_logs
+from serving.log_lines import ConsoleLines
+from serving.logs import WAITING_LINES, Log, QueuedLines, configure_logs
 
 LOGS_3000_LINES = (
     "import logging, serving.logs as logs; logs.configure_logs('json', 'info');"
@@ -26,7 +26,6 @@ def logging_as_it_was() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
     yield
-    structlog.reset_defaults()
     for handler in root.handlers:
         handler.close()
     root.handlers[:] = handlers
@@ -42,7 +41,7 @@ def lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_a_json_line_is_one_object_with_time_level_logger_and_values(capfd):
     configure_logs("json", "info")
-    structlog.get_logger("signet").info("model", model="letters", version=3)
+    Log("signet").info("model", model="letters", version=3)
     (line,) = lines(capfd)
     entry = json.loads(line)
     assert entry.pop("timestamp").endswith("Z")
@@ -51,7 +50,7 @@ def test_a_json_line_is_one_object_with_time_level_logger_and_values(capfd):
 
 def test_each_line_of_a_worker_says_which_one_it_is(capfd):
     configure_logs("json", "info", worker=2)
-    structlog.get_logger("signet").info("model")
+    Log("signet").info("model")
     logging.getLogger("somewhere").warning("text")
     assert [json.loads(line)["worker"] for line in lines(capfd)] == [2, 2]
 
@@ -70,12 +69,12 @@ def test_the_standard_librarys_loggers_come_in_the_same_format(capfd):
 
 def test_a_value_that_is_none_is_left_out(capfd):
     configure_logs("json", "info")
-    structlog.get_logger("signet").info("model", reason=None)
+    Log("signet").info("model", reason=None)
     (line,) = lines(capfd)
     assert "reason" not in json.loads(line)
 
 
-@pytest.mark.parametrize("source", [structlog.get_logger("signet"), logging.getLogger("signet.inner")])
+@pytest.mark.parametrize("source", [Log("signet"), logging.getLogger("signet.inner")])
 def test_lines_below_the_level_are_not_written(capfd, source):
     configure_logs("json", "warning")
     source.info("quiet")
@@ -87,19 +86,31 @@ def test_a_trace_stays_within_its_json_line(capfd):
     configure_logs("json", "info")
     try:
         int("x")
-    except ValueError:
-        structlog.get_logger("signet").exception("internal error")
+    except ValueError as error:
+        Log("signet").error("internal error", error)
     (line,) = lines(capfd)
     assert "ValueError: invalid literal" in json.loads(line)["exception"]
 
 
 def test_console_lines_are_for_people_and_uncoloured_where_stderr_is_no_terminal(capfd):
     configure_logs("console", "info")
-    structlog.get_logger("signet").info("serving", port=8500)
+    Log("signet").info("serving", port=8500)
     (line,) = lines(capfd)
     assert "serving" in line
     assert "port=8500" in line
     assert "\x1b" not in line
+
+
+def test_a_value_cannot_pass_for_a_line_or_another_value_on_the_console(capfd):
+    configure_logs("console", "info")
+    Log("signet").info("request", model="a\nb", error="x code=OK", version=2)
+    (line,) = lines(capfd)
+    assert line.endswith(r"error='x code=OK' model='a\nb' version=2")
+
+
+def test_colours_mark_the_level_where_stderr_is_a_terminal():
+    record = logging.LogRecord("signet", logging.ERROR, "", 0, "broken", (), None)
+    assert "[\x1b[31merror   \x1b[0m]" in ConsoleLines(colors=True).format(record)
 
 
 def logged_to(descriptor: int, lines: int) -> QueuedLines:
