@@ -1,4 +1,4 @@
-"""grpc.health.v1: the whole server under "", each model under its name.
+"""grpc.health.v1: the whole server under "", each model under its name, the health service itself under its own.
 
 Owns what SERVING means. Does not know why a model is in its state.
 """
@@ -34,8 +34,12 @@ class Health:
         return self._scanned and not self._draining and (self._allow_empty or any(self._ready.values()))
 
     async def start(self) -> None:
-        """Begin as NOT_SERVING; the library would begin as SERVING."""
+        """Begin as NOT_SERVING; the library would begin as SERVING.
+
+        The health service itself is SERVING from here on: who answers is alive, without a model and while draining too.
+        """
         await self.servicer.set("", _NOT_SERVING)
+        await self.servicer.set(SERVICE, _SERVING)
 
     def update(self, status: VersionStatus) -> None:
         """Take note of a version's new state."""
@@ -56,7 +60,9 @@ class Health:
         """Say NOT_SERVING for good, while requests are still answered."""
         self._draining = True
         await asyncio.gather(*self._updates)
-        await self.servicer.enter_graceful_shutdown()
+        # The library's own way would say it of the health service as well.
+        for service in ("", *self._ready):
+            await self.servicer.set(service, _NOT_SERVING)
 
     def end_watches(self) -> None:
         """End every Watch; a stop would wait for them as for requests in flight, but they never end."""

@@ -49,6 +49,13 @@ def test_a_repository_of_failed_models_alone_is_not_serving(tmp_path):
         connection.channel.close()
 
 
+def test_a_server_without_a_ready_model_says_that_it_is_alive(tmp_path):
+    with running_server(tmp_path) as server:
+        connection = connect(server)
+        assert check(connection, "grpc.health.v1.Health") == SERVING
+        connection.channel.close()
+
+
 def test_watch_follows_models_as_they_come_and_go_and_with_the_last_one_the_server(tmp_path):
     tiny.put_shades(tmp_path)
     with running_server(tmp_path, allow_control=True) as server:

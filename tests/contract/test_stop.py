@@ -48,6 +48,8 @@ def test_in_the_lame_duck_time_health_says_no_and_calls_are_still_answered(model
         assert [next(watch).status for watch in watches] == [HealthCheckResponse.SERVING] * 2
         process.send_signal(signal.SIGTERM)
         assert [next(watch).status for watch in watches] == [HealthCheckResponse.NOT_SERVING] * 2
+        alive = health.Check(HealthCheckRequest(service="grpc.health.v1.Health"))
+        assert alive.status == HealthCheckResponse.SERVING
         assert PredictionStub(channel).Predict(letters([[0, 9, 0]])).predictions[0].label == "b"
 
 
