@@ -1,8 +1,9 @@
 # Every rule of this project is a verb here; CI runs the same ones. .venv/.installed is the environment, with uv where it is on PATH.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p signet -f deploy/compose.yaml
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test clients conformance others fuzz bench-quick bench soak overload check protos reference released constraints clean
+.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload check protos reference released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +22,15 @@ train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS=
 test: .venv/.installed ## Run the unit and contract tests
 	$(BIN)/python -m pytest tests/unit/training
 	$(BIN)/python -m pytest --ignore=tests/unit/training
+
+up: ## Start the deployment of deploy/compose.yaml: trains what is missing, serves on 127.0.0.1:8500 (SERVICES=... for some)
+	REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) $(COMPOSE) up -d --build $(SERVICES)
+
+down: ## Stop that deployment; what it trained stays (ARGS=--volumes to forget it)
+	$(COMPOSE) down $(ARGS)
+
+compose-test: .venv/.installed ## Run deploy/compose.yaml from nothing, ask, restart, kill, remove it: 15 minutes (ARGS="--transport native")
+	@$(BIN)/python -m tests.compose.run $(ARGS)
 
 clients: .venv/.installed ## Run other people's clients, each in an environment of its own, against a running server
 	@$(BIN)/python -m tests.clients.run $(ARGS)
