@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p signet -f deploy/compose.yaml
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload check protos reference released constraints clean
+.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ soak: .venv/.installed ## Mixed traffic for 20 minutes, whether the server grows
 
 overload: .venv/.installed ## Twice the load that the server can carry, on both transports: a minute
 	$(BIN)/python -m pytest tests/load/overload.py -s
+
+k8s-test: .venv/.installed ## Render deploy/kubernetes, hold each resource to its schema, run a server as a pod would: 1 to 3 minutes
+	@$(BIN)/python -m tests.kubernetes.run
+
+k8s-rules: .venv/.installed ## Write deploy/kubernetes/monitoring/prometheus_rule.yaml from deploy/prometheus/rules
+	$(BIN)/python deploy/kubernetes/prometheus_rule.py
 
 check: .venv/.installed ## Format, lint, types, import contracts, protos, stub drift, the map in ARCHITECTURE.md
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
