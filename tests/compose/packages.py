@@ -16,7 +16,7 @@ from serving.client import Answer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Package:
-    """`golden`, `split`: [rows, ...]; `outputs`, as training recorded them: [golden rows, 1 or classes]; `truth`: [rows]."""
+    """`golden` and `split` [rows, ...]; `outputs` [golden rows, 1 or classes], as training recorded them."""
 
     model: str
     labels: dict[int, str]
@@ -24,7 +24,6 @@ class Package:
     golden: NDArray[Any]
     outputs: NDArray[np.float32]
     split: NDArray[Any]
-    truth: NDArray[np.int64]
 
     def expected_labels(self) -> list[str]:
         """The label of each golden row, decided from the recorded output."""
@@ -55,5 +54,4 @@ def read_package(folder: Path) -> Package:
             golden[f"input.{taken['name']}"],
             golden[f"output.{given['name']}"],
             split[f"input.{taken['name']}"],
-            split["truth"],
         )
