@@ -19,7 +19,7 @@ from serving.inference.run_plan import RunPlan, plan_runs
 from serving.inference.runner import runner
 from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
 from serving.inference.signature import Signature, Tensors
-from serving.metrics import Metrics
+from serving.metrics import LoadFigures, Metrics
 from serving.repository.golden import GoldenResult, check_golden, read_golden
 from serving.repository.manifest import (
     Manifest,
@@ -70,7 +70,9 @@ class Loader:
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
         session = self._labelling(plan.session, manifest, label_rows)
         seconds = time.perf_counter() - started
-        self._metrics.observe_load(name, str(version), seconds, plan.few.provider, plan.full.intra_op_threads)
+        check = None if golden is None else (golden.max_abs_difference, golden.tolerance)
+        figures = LoadFigures(seconds, plan.few.provider, plan.full.intra_op_threads, self._settings.queue_rows, check)
+        self._metrics.observe_load(name, str(version), figures)
         return ServedModel(
             name=name,
             version=version,
