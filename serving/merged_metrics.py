@@ -17,7 +17,11 @@ Rule = Literal["sum", "greatest", "each"]
 GAUGES: dict[str, Rule] = {
     "signet_requests_in_flight": "sum",
     "signet_queue_rows": "sum",
+    "signet_queue_rows_limit": "sum",
     "signet_model_state": "greatest",
+    "signet_model_load_seconds": "greatest",
+    "signet_golden_difference": "greatest",
+    "signet_golden_tolerance": "greatest",
     "signet_model_provider": "greatest",
     "signet_model_intra_op_threads": "greatest",
     "signet_version_label": "greatest",

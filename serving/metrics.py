@@ -10,10 +10,11 @@ never becomes one); `method`, `code` and `reason` come from fixed sets.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
+from pathlib import Path
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -25,6 +26,8 @@ ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 LOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 MODEL_STATES = ("LOADING", "READY", "UNLOADING", "FAILED")
+
+PROCESS_STATUS = Path("/proc/self/status")
 
 AnyMetric = TypeVar("AnyMetric", Histogram, Counter, Gauge)
 
@@ -41,6 +44,17 @@ class QueueMetrics:
     split_failures: Counter
 
 
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """How a version was loaded; `golden`: its check's largest difference and the tolerance, None without a check."""
+
+    seconds: float
+    provider: str
+    intra_op_threads: int
+    queue_rows_limit: int
+    golden: tuple[float, float] | None = None
+
+
 class Metrics:
     """The metrics of one process, on a registry of their own; `dropped_log_lines` is asked at each scrape."""
 
@@ -48,7 +62,7 @@ class Metrics:
         # The time at which each series began doubles the scrape and tells nobody anything.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        _collect_process(self.registry)
         PlatformCollector(registry=self.registry)
         self._of_versions: list[Histogram | Counter | Gauge] = []
         model = ("model", "version")
@@ -75,6 +89,7 @@ class Metrics:
         )
         self._batch_rows = self._histogram("signet_batch_rows", "Rows in one onnxruntime run.", model, ROWS_BUCKETS)
         self._queue_rows = self._gauge("signet_queue_rows", "Rows waiting for a run.", model)
+        self._queue_rows_limit = self._gauge("signet_queue_rows_limit", "Rows that may wait for a run at most.", model)
         self._rows = self._counter("signet_rows", "Rows answered.", model)
         self._split_failures = self._counter(
             "signet_split_runs", "Runs that failed and were split to find the rows at fault.", model
@@ -90,6 +105,17 @@ class Metrics:
             "Time to load a version, its checks and warm-up included, in seconds.",
             ("model",),
             LOAD_BUCKETS_SECONDS,
+        )
+        self._model_load_seconds = self._gauge(
+            "signet_model_load_seconds", "Time that loading this version took, in seconds.", model
+        )
+        self._golden_difference = self._gauge(
+            "signet_golden_difference",
+            "Largest absolute difference from the recorded golden outputs; absent if a version has none.",
+            model,
+        )
+        self._golden_tolerance = self._gauge(
+            "signet_golden_tolerance", "Absolute difference up to which the golden check passes.", model
         )
         self._model_provider = self._gauge(
             "signet_model_provider",
@@ -176,11 +202,16 @@ class Metrics:
         for label, percent in split.items():
             self._traffic_percent.labels(model, label).set(percent)
 
-    def observe_load(self, model: str, version: str, seconds: float, provider: str, intra_op_threads: int) -> None:
+    def observe_load(self, model: str, version: str, load: LoadFigures) -> None:
         """Show how a version was loaded."""
-        self._load_seconds.labels(model).observe(seconds)
-        self._model_provider.labels(model, version, provider).set(1)
-        self._intra_op_threads.labels(model, version).set(intra_op_threads)
+        self._load_seconds.labels(model).observe(load.seconds)
+        self._model_load_seconds.labels(model, version).set(load.seconds)
+        self._model_provider.labels(model, version, load.provider).set(1)
+        self._intra_op_threads.labels(model, version).set(load.intra_op_threads)
+        self._queue_rows_limit.labels(model, version).set(load.queue_rows_limit)
+        if load.golden is not None:
+            for metric, figure in zip((self._golden_difference, self._golden_tolerance), load.golden, strict=True):
+                metric.labels(model, version).set(figure)
 
     def requests(self, model: str, version: str) -> list[tuple[str, str, int, float]]:
         """The requests of a version: method, code, how many, seconds in all."""
@@ -230,13 +261,28 @@ class _DroppedLogLines(Collector):
         yield CounterMetricFamily("signet_log_lines_dropped", text, value=self._dropped())
 
 
+class _Threads(Collector):
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            status = PROCESS_STATUS.read_text()
+        except OSError:
+            return  # No Linux: then there are no other figures of the process either.
+        threads = status.partition("\nThreads:")[2].split(maxsplit=1)[0]
+        yield GaugeMetricFamily("process_threads", "Threads of the process.", value=int(threads))
+
+
+def _collect_process(registry: CollectorRegistry) -> None:
+    ProcessCollector(registry=registry)
+    registry.register(_Threads())
+
+
 class SupervisorMetrics:
     """The metrics of the process that watches over several workers, on a registry of their own."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        _collect_process(self.registry)
         self.restarts = Counter(
             "signet_worker_restarts", "Workers started again after one ended or fell silent.", registry=self.registry
         )

@@ -20,11 +20,15 @@ EXPECTED = {
     "signet_run_seconds": "histogram",
     "signet_batch_rows": "histogram",
     "signet_queue_rows": "gauge",
+    "signet_queue_rows_limit": "gauge",
     "signet_rows": "counter",
     "signet_split_runs": "counter",
     "signet_predictions": "counter",
     "signet_model_state": "gauge",
     "signet_load_seconds": "histogram",
+    "signet_model_load_seconds": "gauge",
+    "signet_golden_difference": "gauge",
+    "signet_golden_tolerance": "gauge",
     "signet_version_label": "gauge",
     "signet_traffic_percent": "gauge",
     "signet_log_lines_dropped": "counter",
@@ -32,6 +36,7 @@ EXPECTED = {
     "signet_model_intra_op_threads": "gauge",
     "signet_build_info": "gauge",
     "process_resident_memory_bytes": "gauge",
+    "process_threads": "gauge",
 }
 
 WRONG_NAMES = ("wrong-name", "Wrong.Method", "987654")
@@ -49,8 +54,9 @@ def scrape(tmp_path_factory):
     """A scrape after three rows in two good requests, two in a stream of which one is bad, and several bad ones."""
     root = tmp_path_factory.mktemp("metrics")
     tiny.put_shades(root)
+    tiny.put_golden_letters(root)
     tiny.put_bare(root, "corrupt", b"no model")
-    with running_server(root) as server:
+    with running_server(root, queue_rows=9000) as server:
         connection = connect(server)
         predict = connection.prediction.Predict
         predict(shades(0, 255))
@@ -171,6 +177,14 @@ def test_state_provider_threads_and_load_time_are_shown(scrape):
     assert value(scrape["signet_model_provider"], model="shades", provider="CPUExecutionProvider") == 1
     assert value(scrape["signet_model_intra_op_threads"], model="shades") >= 1
     assert value(scrape["signet_load_seconds"], model="shades") == 1
+    assert value(scrape["signet_model_load_seconds"], model="shades") > 0
+    assert value(scrape["signet_queue_rows_limit"], model="shades") == 9000
+
+
+def test_a_golden_check_is_shown_for_the_version_that_has_one(scrape):
+    tolerances = {one.labels["model"]: one.value for one in scrape["signet_golden_tolerance"].samples}
+    assert tolerances == {"letters": 1e-5}
+    assert value(scrape["signet_golden_difference"], model="letters") <= 1e-5
 
 
 def test_the_version_of_the_server_is_told(scrape):

@@ -1,12 +1,13 @@
 """Metrics explain themselves, start at 100 microseconds, and never grow by what callers send."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest
 
-from serving.metrics import Metrics
+from serving.metrics import LoadFigures, Metrics
 
 CPU = "CPUExecutionProvider"
 
@@ -26,7 +27,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def serve_one_version(metrics: Metrics, model: str = "letters", version: str = "1") -> None:
     metrics.set_state(model, version, "LOADING")
-    metrics.observe_load(model, version, 0.2, CPU, 2)
+    metrics.observe_load(model, version, LoadFigures(0.2, CPU, 2, 4096, golden=(1e-6, 1e-5)))
     metrics.queue(model, version).queue_rows.set(3)
     metrics.set_state(model, version, "READY")
 
@@ -45,7 +46,13 @@ def test_every_time_names_its_unit_in_name_and_help(metrics):
 
 def test_every_row_count_names_rows(metrics):
     counted = {family.name for family in ours(metrics) if family.documentation.startswith("Rows")}
-    assert counted == {"signet_batch_rows", "signet_queue_rows", "signet_rows", "signet_predictions"}
+    assert counted == {
+        "signet_batch_rows",
+        "signet_queue_rows",
+        "signet_queue_rows_limit",
+        "signet_rows",
+        "signet_predictions",
+    }
 
 
 def test_the_metrics_are_these_and_of_these_kinds(metrics):
@@ -53,13 +60,17 @@ def test_the_metrics_are_these_and_of_these_kinds(metrics):
     assert {name: family.type for name, family in families.items()} == {
         "signet_batch_rows": "histogram",
         "signet_build": "info",
+        "signet_golden_difference": "gauge",
+        "signet_golden_tolerance": "gauge",
         "signet_load_seconds": "histogram",
         "signet_log_lines_dropped": "counter",
         "signet_model_intra_op_threads": "gauge",
+        "signet_model_load_seconds": "gauge",
         "signet_model_provider": "gauge",
         "signet_model_state": "gauge",
         "signet_predictions": "counter",
         "signet_queue_rows": "gauge",
+        "signet_queue_rows_limit": "gauge",
         "signet_queue_seconds": "histogram",
         "signet_refusals": "counter",
         "signet_request_seconds": "histogram",
@@ -70,6 +81,17 @@ def test_the_metrics_are_these_and_of_these_kinds(metrics):
         "signet_traffic_percent": "gauge",
         "signet_version_label": "gauge",
     }
+
+
+def test_the_threads_of_the_process_are_counted(metrics):
+    before = value(metrics, "process_threads") or 0
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    during = value(metrics, "process_threads")
+    ended.set()
+    thread.join()
+    assert during == before + 1
 
 
 def test_the_processs_own_figures_are_on_the_same_page(metrics):
@@ -130,9 +152,19 @@ def test_labels_and_the_split_are_those_set_last(metrics):
     assert value(metrics, "signet_traffic_percent", model="letters", label="canary") == 20
 
 
-def test_a_load_shows_its_time_provider_and_threads(metrics):
+def test_a_golden_check_shows_what_it_saw_and_what_it_allows_and_none_shows_nothing(metrics):
+    serve_one_version(metrics)
+    metrics.observe_load("letters", "2", LoadFigures(0.2, CPU, 2, 4096))
+    assert value(metrics, "signet_golden_difference", model="letters", version="1") == 1e-6
+    assert value(metrics, "signet_golden_tolerance", model="letters", version="1") == 1e-5
+    assert value(metrics, "signet_golden_tolerance", model="letters", version="2") is None
+
+
+def test_a_load_shows_its_time_provider_threads_and_queue(metrics):
     serve_one_version(metrics)
     assert value(metrics, "signet_load_seconds_sum", model="letters") == 0.2
+    assert value(metrics, "signet_model_load_seconds", model="letters", version="1") == 0.2
+    assert value(metrics, "signet_queue_rows_limit", model="letters", version="1") == 4096
     assert value(metrics, "signet_model_provider", model="letters", version="1", provider=CPU) == 1
     assert value(metrics, "signet_model_intra_op_threads", model="letters", version="1") == 2
 
