@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.compose import steps
-from tests.compose.stack import CheckFailed, Stack, compose_command
+from tests.compose.stack import CheckFailed, Stack, compose_command, source_revision
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     flags = parser.parse_args()
     started = time.monotonic()
     try:
-        stack = Stack(compose_command(), {"SIGNET_TRANSPORT": flags.transport})
+        stack = Stack(compose_command(), {"SIGNET_TRANSPORT": flags.transport, "REVISION": source_revision()})
         with stack.removed_at_the_end(), tempfile.TemporaryDirectory() as folder:
             _walk(stack, Path(folder))
     except CheckFailed as error:

@@ -72,6 +72,14 @@ def compose_command() -> list[str]:
     raise CheckFailed("neither `docker compose` nor docker-compose is installed")
 
 
+def source_revision() -> str:
+    """The commit that the images are built from, for their label."""
+    try:
+        return run(["git", "rev-parse", "HEAD"]).strip()
+    except (CheckFailed, OSError):
+        return "unknown"
+
+
 class Stack:
     """The project; `environment` is what compose.yaml reads beside the ports."""
 

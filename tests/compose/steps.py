@@ -5,6 +5,7 @@ Owns what is expected. Does not know the order, nor how containers are reached.
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,9 +118,7 @@ def find_the_calls(stack: Stack, package: Package) -> str:
         for index in range(CALLS):
             row = index % len(package.split)
             client.predict(package.model, package.split[row : row + 1])
-    total = sum(before.values()) + CALLS
-    wait_for(f"{CALLS} calls in Prometheus", lambda: sum(stack.query(OK_CALLS).values()) >= total, 60)
-    after = stack.query(OK_CALLS)
+    after = _settled(stack)
     shares = {instance: after[instance] - before.get(instance, 0) for instance in after}
     check(that=sum(shares.values()) == CALLS, otherwise=f"{shares} came; {CALLS} calls were sent")
     check(
@@ -203,10 +202,10 @@ def _refused(stack: Stack, server: str, command: list[str], text: str) -> None:
 
 
 def _settled(stack: Stack) -> dict[str, float]:
-    """The calls that Prometheus knows, once those made before are all in: two scrapes later."""
-    scraped = "sum(changes(scrape_duration_seconds{job='signet'}[2m]))"
-    enough = sum(stack.query(scraped).values()) + 2 * len(SERVERS)
-    wait_for("two scrapes", lambda: sum(stack.query(scraped).values()) >= enough, 60)
+    """The calls that Prometheus knows, once each server was scraped after now."""
+    now = time.time()
+    latest = f"min(timestamp(up{{job='signet'}})) > {now}"
+    wait_for("a scrape of each server", lambda: stack.query(latest), 60)
     return stack.query(OK_CALLS)
 
 
