@@ -3,6 +3,7 @@
 Owns exit codes: 0 after a stop that was asked for, 1 if the server cannot start, 2 for bad settings.
 """
 
+import gc
 import sys
 
 from serving.logs import Log, configure_logs
@@ -33,6 +34,8 @@ def _run(settings: Settings) -> str | None:
         from serving.supervisor import supervise  # noqa: PLC0415
 
         return supervise(settings)
+    # What is imported and loaded stays; to go through it again and again took a tenth of the start.
+    gc.disable()
     from serving.worker import serve_alone  # noqa: PLC0415
 
     return serve_alone(settings)

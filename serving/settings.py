@@ -18,6 +18,10 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 MIB = 1024 * 1024
 
 
+class StartError(Exception):
+    """The server cannot start; the text says which setting is at fault."""
+
+
 class Settings(BaseSettings):
     """Serve the model packages of a repository over gRPC: labelled predictions, checked before they answer."""
 

@@ -4,6 +4,7 @@ Owns signals and the loop. Does not know other processes, but for the channel to
 """
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -12,8 +13,8 @@ from collections.abc import Callable
 from serving.inference.providers import ProviderUnavailable
 from serving.logs import configure_logs
 from serving.repository.memory import keep_large_blocks_apart
-from serving.server import Server, StartError
-from serving.settings import Settings
+from serving.server import Server
+from serving.settings import Settings, StartError
 from serving.worker_channel import WorkerChannel, open_channel
 
 if sys.platform == "win32":
@@ -35,6 +36,7 @@ def serve_alone(settings: Settings) -> str | None:
 
 def main() -> None:
     """Serve as a worker; the first argument is the descriptor of the channel to the supervisor."""
+    gc.disable()
     allow_many_connections()
     keep_large_blocks_apart()
     sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
@@ -61,9 +63,9 @@ async def _work(end: socket.socket) -> int:
     configure_logs(settings.log_format, settings.log_level, first["worker"])
     server = Server(settings, channel)
     # A worker without a supervisor would hold the port with nobody to stop it.
-    channel.start(server.metrics.registry, lambda: server.health.is_serving, on_gone=stopping.set)
+    channel.start(server.metrics.registry, lambda: server.is_serving, on_gone=stopping.set)
     try:
-        await _until_stopped(server, stopping, on_start=lambda: channel.tell_ready(is_serving=server.health.is_serving))
+        await _until_stopped(server, stopping, on_start=lambda: channel.tell_ready(is_serving=server.is_serving))
     except (StartError, ProviderUnavailable) as error:
         channel.tell_cannot_start(str(error))
         return 1
@@ -87,6 +89,7 @@ async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Call
         await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            gc.enable()
             if on_start is not None:
                 on_start()
             await asked_to_stop

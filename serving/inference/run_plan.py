@@ -6,6 +6,7 @@ who runs.
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,28 +67,42 @@ class RunPlan:
         return bounded and self.few.provider == CPU and seconds is not None and seconds < INLINE_RUN_SECONDS
 
 
-def plan_runs(open_session: Open, threads: int, max_batch_rows: int, rows: Tensors | None, *, measure: bool) -> RunPlan:
+def plan_runs(
+    open_session: Open,
+    threads: int,
+    max_batch_rows: int,
+    rows: Tensors | None,
+    *,
+    measure: bool,
+    undisturbed: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - stateless
+) -> RunPlan:
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure` those that are compared with one. A model whose runs of a row are
     short gets one thread for few rows, and more for full runs that are not short; any other model gets `threads` for
-    all runs; unless they are measured to be slower. Raises as `open_session` does.
+    all runs; unless they are measured to be slower. `undisturbed` is held while it measures. Raises as `open_session`
+    does.
     """
     compared = measure and threads > 1
     first = open_session(1 if compared else threads)
+    wide = open_session(threads) if compared and first.provider == CPU else None
     trial = _Trial(first.signature, rows)
+    with undisturbed:
+        if wide is not None:
+            return _compared(first, wide, trial, max_batch_rows)
+        return _plan(first, first, trial, max_batch_rows, trial.seconds(first, 1))
+
+
+def _compared(first: OnnxSession, wide: OnnxSession, trial: "_Trial", max_batch_rows: int) -> RunPlan:
+    """`first` has one thread."""
     one_row = trial.seconds(first, 1)
-    if not compared or first.provider != CPU:
-        return _plan(first, first, trial, max_batch_rows, one_row)
     if one_row is None or one_row >= SHORT_RUN_SECONDS:
-        wide = open_session(threads)
         wide_one_row = trial.seconds(wide, 1)
         if one_row is None or wide_one_row is None or wide_one_row <= SLOWER * one_row:
             return _plan(wide, wide, trial, max_batch_rows, wide_one_row)
         return _plan(first, first, trial, max_batch_rows, one_row)
     full_run = trial.seconds(first, max_batch_rows)
     if full_run is not None and full_run >= SHORT_RUN_SECONDS:
-        wide = open_session(threads)
         wide_full_run = trial.seconds(wide, max_batch_rows)
         if wide_full_run is not None and wide_full_run <= SLOWER * full_run:
             return RunPlan(first, wide, max_batch_rows, one_row, wide_full_run)

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 # onnxruntime sends telemetry by default since 1.29, from its import on.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# NumPy's threads for matrix products, one for each core: nothing here multiplies matrices with it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import onnxruntime as ort
 

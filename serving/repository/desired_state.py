@@ -19,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -103,6 +103,10 @@ class Wish:
         """The versions that should be READY if those `available` are all that can be loaded by a policy."""
         chosen = (self.policy or default).wanted(available) if self.versions is None else self.versions
         return chosen.union(self.traffic.labels.values())
+
+    def with_versions_of(self, other: "Wish") -> "Wish":
+        """The versions or the policy of `other`, with the traffic of this one."""
+        return replace(self, versions=other.versions, policy=other.policy)
 
 
 Edit = Callable[[Wish], Wish]

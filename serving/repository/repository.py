@@ -7,7 +7,6 @@ one goes. Does not know how a version is loaded, who asks, nor where it is writt
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from serving.repository.folders import OnDisk, check_name, model_names, not_foun
 from serving.repository.memory import MemoryLimit
 from serving.repository.policy import VersionPolicy, parse_policy
 from serving.repository.served_model import ServedModel
-from serving.repository.settling import Settling
+from serving.repository.settling import AT_ONCE, Settling, settle_each
 from serving.repository.traffic import Traffic
 from serving.repository.versions import Key, ModelState, OnChange, VersionLoader, Versions, VersionStatus, failure
 
@@ -67,6 +66,8 @@ class ModelRepository:
         self._settling = Settling(self._versions, policy)
         self._wishes: dict[str, Wish] = {}
         self._control = asyncio.Lock()
+        # Where memory is limited, one model may have to make room for the next.
+        self._at_once = 1 if limit.max_bytes else AT_ONCE
 
     def get(
         self, name: str, version: int | None = None, label: str | None = None, key: Key | None = None
@@ -105,8 +106,7 @@ class ModelRepository:
         """
         self._wishes = dict(wishes or {})
         async with self._control:
-            for name in sorted({*model_names(self._root), *self._wishes}):
-                await self._settle(name, self._wish(name), await self._on_disk(name), retry=True)
+            await settle_each(sorted({*model_names(self._root), *self._wishes}), self._try_again, self._at_once)
 
     async def load(self, name: str, version: int | None = None, policy: str = "") -> VersionStatus:
         """Make a version READY (without one, the highest on disk) or what a policy wants, then drain the others.
@@ -200,7 +200,7 @@ class ModelRepository:
             if not ready:
                 raise ModelBroken(failure(failed[0]))
             try:
-                revision, wish = await self._record(name, partial(_with_versions_of, asked))
+                revision, wish = await self._record(name, lambda wish: wish.with_versions_of(asked))
             except Exception:
                 new = [one for one in self._versions.of(name).values() if one.version in ready and one not in before]
                 await asyncio.gather(*map(self._versions.unload, new))
@@ -252,6 +252,9 @@ class ModelRepository:
         await self._settling.let_go(name, wish, on_disk, ready)
         return failed
 
+    async def _try_again(self, name: str) -> None:
+        await self._settle(name, self._wish(name), await self._on_disk(name), retry=True)
+
     async def _record(self, name: str, edit: Edit) -> tuple[int, Wish]:
         recorded = (0, edit(self._wish(name))) if self._journal is None else await self._journal.record(name, edit)
         self._wishes[name] = recorded[1]
@@ -289,10 +292,6 @@ def _asked(name: str, on_disk: OnDisk, version: int | None, policy: VersionPolic
     if wanted not in on_disk:
         raise ModelNotFound(not_found(name, version, sorted(on_disk)))
     return Wish(frozenset({wanted}))
-
-
-def _with_versions_of(asked: Wish, wish: Wish) -> Wish:
-    return replace(wish, versions=asked.versions, policy=asked.policy)
 
 
 async def _to_its_end(change: Coroutine[None, None, Done]) -> Done:

@@ -4,11 +4,15 @@ Owns what is tried, in which order, and what is drained for it. Does not know wh
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from serving.repository.desired_state import Wish
 from serving.repository.folders import OnDisk
 from serving.repository.policy import VersionPolicy
 from serving.repository.versions import ModelState, Versions, VersionStatus
+
+AT_ONCE = 4
+"""Models that a first scan loads at once: files of some are read while one of them is measured."""
 
 
 class Settling:
@@ -65,3 +69,16 @@ class Settling:
             for number, one in self._versions.of(name).items()
             if one.state in {ModelState.FAILED, ModelState.GONE} and one.stamp == on_disk.get(number)
         }
+
+
+async def settle_each(names: Iterable[str], settle: Callable[[str], Awaitable[None]], at_once: int) -> None:
+    """Settle so many models at a time, each to its end whatever becomes of others; then raises the first error."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def in_turn(name: str) -> None:
+        async with turns:
+            await settle(name)
+
+    ends = await asyncio.gather(*map(in_turn, names), return_exceptions=True)
+    for error in filter(None, ends):
+        raise error

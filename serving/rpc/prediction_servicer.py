@@ -13,12 +13,12 @@ import numpy as np
 
 from protos.signet.v1 import prediction_pb2
 from serving.errors import InvalidInput
+from serving.inference.images import decode_images
 from serving.inference.inputs import (
     FeaturePreprocessing,
     ImagePreprocessing,
     arrange_features,
     check_finite,
-    decode_images,
 )
 from serving.inference.signature import Tensors
 from serving.repository.repository import ModelRepository

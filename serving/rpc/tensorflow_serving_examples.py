@@ -11,7 +11,8 @@ from typing import Any
 from protos.tensorflow_serving.example_pb2 import Example, Feature
 from protos.tensorflow_serving.prediction_service_pb2 import Input
 from serving.errors import InvalidInput
-from serving.inference.inputs import FeaturePreprocessing, ImagePreprocessing, arrange_features, decode_images
+from serving.inference.images import decode_images
+from serving.inference.inputs import FeaturePreprocessing, ImagePreprocessing, arrange_features
 from serving.inference.signature import Tensors, TensorSpec
 from serving.repository.served_model import ServedModel
 from serving.rpc.tensor_codec import decode_values

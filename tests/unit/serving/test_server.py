@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from serving.inference.providers import ProviderUnavailable
-from serving.server import Server, StartError
-from serving.settings import Settings
+from serving.server import Server
+from serving.settings import Settings, StartError
 from tests import tiny_models as tiny
 
 

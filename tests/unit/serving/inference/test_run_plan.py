@@ -1,6 +1,7 @@
 """A model's threads, and where its runs are made, are chosen by running it."""
 
 import time
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -116,6 +117,36 @@ def test_a_model_without_free_rows_is_run_as_it_is(model):
 
 def test_a_model_whose_rows_may_be_larger_than_those_measured_is_not_run_inline():
     assert not plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True).inline
+
+
+class Turn(AbstractContextManager[None]):
+    """Something that is held for a time."""
+
+    held = False
+
+    def __enter__(self) -> None:
+        self.held = True
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
+def test_sessions_are_opened_before_and_run_while_nothing_disturbs():
+    turn = Turn()
+    opened, run = [], []
+
+    class WatchedSession(OnnxSession):
+        def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+            run.append(turn.held)
+            return super().run(inputs, end)
+
+    def open_session(threads: int) -> OnnxSession:
+        opened.append(turn.held)
+        return WatchedSession.open(tiny.linear_model(), SessionSettings(threads))
+
+    plan_runs(open_session, 4, FULL, None, measure=True, undisturbed=turn)
+    assert set(opened) == {False}
+    assert set(run) == {True}
 
 
 def test_what_cannot_be_opened_is_told():
