@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p signet -f deploy/compose.yaml
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference released constraints clean
+.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference dashboards released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ protos: .venv/.installed ## Generate the stubs beside their .proto files
 
 reference: .venv/.installed ## Write protos/REFERENCE.md from the comments in the protos
 	$(BIN)/python deploy/proto_reference.py
+
+dashboards: .venv/.installed ## Write deploy/grafana/dashboards/*.json from the Python beside them
+	$(BIN)/python -m deploy.grafana.write
 
 # Only with a new version: what this writes may never change again. `make check` holds the protos to it.
 released: .venv/.installed ## Note signet.v1 as it is now, as the released one
