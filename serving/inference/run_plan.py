@@ -6,6 +6,7 @@ who runs.
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -78,18 +79,18 @@ def plan_runs(
 ) -> RunPlan:
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
-    `threads`: those of every run, or with `measure` those that are compared with one. A model whose runs of a row are
+    `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs of a row are
     short gets one thread for few rows, and more for full runs that are not short; any other model gets `threads` for
     all runs; unless they are measured to be slower. `undisturbed` is held while it measures. Raises as `open_session`
     does.
     """
     compared = measure and threads > 1
-    first = open_session(1 if compared else threads)
-    wide = open_session(threads) if compared and first.provider == CPU else None
+    with ThreadPoolExecutor(2) as openers:
+        first, *wider = openers.map(open_session, (1, threads) if compared else (threads,))
     trial = _Trial(first.signature, rows)
     with undisturbed:
-        if wide is not None:
-            return _compared(first, wide, trial, max_batch_rows)
+        if wider:
+            return _compared(first, wider[0], trial, max_batch_rows)
         return _plan(first, first, trial, max_batch_rows, trial.seconds(first, 1))
 
 

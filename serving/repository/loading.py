@@ -15,10 +15,11 @@ from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller, LabellingSession
+from serving.inference.providers import CPU
 from serving.inference.row_queue import RowQueue
 from serving.inference.run_plan import RunPlan, plan_runs
 from serving.inference.runner import runner
-from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
+from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings, check_provider
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import LoadFigures, Metrics
 from serving.repository.golden import GoldenResult, check_golden, read_golden
@@ -123,7 +124,7 @@ class Loader:
             settings.intra_op_threads,
             self._settings.max_batch_rows,
             rows,
-            measure=self._settings.measure_threads,
+            measure=self._settings.measure_threads and check_provider(settings.provider) == CPU,
             undisturbed=self.undisturbed,
         )
 
