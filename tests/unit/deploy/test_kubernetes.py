@@ -10,7 +10,7 @@ import yaml
 from serving.metrics import Metrics
 from serving.repository.desired_state import StateFile
 from serving.rpc.health import SERVICE
-from serving.settings import Settings
+from serving.settings import Settings, read_settings
 from tests.kubernetes.manifests import (
     DEPLOY,
     KUBERNETES,
@@ -38,7 +38,7 @@ def settings_of(monkeypatch):
     def read(overlay: str) -> Settings:
         for name, value in environment(rendered(overlay)).items():
             monkeypatch.setenv(name, value)
-        return Settings()
+        return read_settings([])
 
     return read
 
