@@ -79,10 +79,10 @@ def plan_runs(
 ) -> RunPlan:
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
-    `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs of a row are
-    short gets one thread for few rows, and more for full runs that are not short; any other model gets `threads` for
-    all runs; unless they are measured to be slower. `undisturbed` is held while it measures. Raises as `open_session`
-    does.
+    `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
+    of a row are short gets one thread for few rows, and more for full runs that are not short; any other model gets
+    `threads` for all runs; unless they are measured to be slower. `undisturbed` is held while it measures. Raises as
+    `open_session` does.
     """
     compared = measure and threads > 1
     with ThreadPoolExecutor(2) as openers:
