@@ -18,7 +18,7 @@ from serving.inference.row_queue import RowQueue
 from serving.inference.session import RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors
 from serving.inference.statistics import RunStatistics
-from serving.inference.waiting import NORMAL, Share, Slot, Waiting
+from serving.inference.waiting import NORMAL, Share, SharedRun, Slot, Waiting, Witness
 from serving.metrics import QueueMetrics
 
 Outcome = Tensors | Exception
@@ -49,6 +49,7 @@ class Batcher:
         self._running = False
         self._shares: list[Share] = []
         self._end: RunEnd | None = None
+        self._witnessed: SharedRun | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -60,14 +61,20 @@ class Batcher:
         """The session's."""
         return self._session.signature
 
-    async def run(self, inputs: Tensors, deadline: float = float("inf"), priority: int = NORMAL) -> Tensors:
+    async def run(
+        self,
+        inputs: Tensors,
+        deadline: float = float("inf"),
+        priority: int = NORMAL,
+        witness: Witness | None = None,
+    ) -> Tensors:
         """All outputs for `inputs`, rows in order. `deadline`: seconds of the clock; `priority`: NORMAL or LOW.
 
         Raises Overloaded if the queue is full or too long for the deadline, DeadlineExceeded, ModelNotReady once
         closed, InvalidInput if the model fails on these rows. Cancelled, its rows not yet running leave the queue.
         """
         future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-        waiting = self.submit(inputs, deadline, future, priority)
+        waiting = self.submit(inputs, deadline, future, priority, witness)
         self.start()
         try:
             return await future
@@ -75,7 +82,14 @@ class Batcher:
             if future.cancelled():
                 self.discard(waiting)
 
-    def submit(self, inputs: Tensors, deadline: float, slot: Slot, priority: int = NORMAL) -> Waiting:
+    def submit(
+        self,
+        inputs: Tensors,
+        deadline: float,
+        slot: Slot,
+        priority: int = NORMAL,
+        witness: Witness | None = None,
+    ) -> Waiting:
         """Queue `inputs` until `start`; their outputs, or the error, go to `slot`.
 
         Raises ModelNotReady, and Overloaded and DeadlineExceeded as `RowQueue.put`.
@@ -83,7 +97,7 @@ class Batcher:
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
         rows = self._session.signature.rows(inputs)
-        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
+        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority, witness)
         self._queue.put(waiting)
         self._idle.clear()
         if deadline < self._alarm.time and self._executor is not None:
@@ -150,6 +164,7 @@ class Batcher:
             return
         for share in shares:
             self._metrics.queue_seconds.observe(now - share.caller.arrived)
+        self._witnessed = _told_witnesses(shares, now)
         loop = asyncio.get_running_loop()
         if self._executor is None:
             self._end_run(shares, self._outcomes(shares, None), now)
@@ -177,7 +192,10 @@ class Batcher:
         """A run that failed altogether teaches the queue nothing about times."""
         failed = all(isinstance(outcome, Exception) for outcome in outcomes)
         rows = 0 if failed else sum([share.rows for share in shares])
-        self._queue.finish(rows, self._clock() - started)
+        now = self._clock()
+        self._queue.finish(rows, now - started)
+        if self._witnessed is not None:
+            self._witnessed.ended, self._witnessed = now, None
 
     def _end_run(self, shares: list[Share], outcomes: list[Outcome], started: float) -> None:
         self._tell_queue(shares, outcomes, started)
@@ -226,6 +244,17 @@ class Batcher:
 def _names_of_free_shape(signature: Signature) -> list[str]:
     """The inputs whose rows may differ in shape."""
     return [spec.name for spec in signature.inputs if -1 in spec.shape[1:]]
+
+
+def _told_witnesses(shares: list[Share], now: float) -> SharedRun | None:
+    """The run that begins, as its witnesses were told; None if there are none."""
+    witnesses = [share.caller.witness for share in shares if share.caller.witness is not None]
+    if not witnesses:
+        return None
+    run = SharedRun(now, sum([share.rows for share in shares]), len(shares), witnesses)
+    for witness in witnesses:
+        witness.take_part(run)
+    return run
 
 
 def _check_rows(outputs: Tensors, rows: int) -> None:

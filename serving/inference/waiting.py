@@ -4,7 +4,7 @@ Owns how the outputs of pieces of a caller's rows become its answer, and that a 
 the queue's order, nor who runs what.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,28 @@ class Slot(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Who wants to know which runs a caller's rows are in."""
+
+    def take_part(self, run: "SharedRun", /) -> None:
+        """Rows of the caller are in `run`, which begins now."""
+        ...
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class SharedRun:
+    """A run as those who wait for it see it: so many rows of so many callers, and the witnesses among them.
+
+    `started` and `ended` in seconds of the queue's clock; `ended` is None while it goes on.
+    """
+
+    started: float
+    rows: int
+    callers: int
+    witnesses: Sequence[Witness]
+    ended: float | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Waiting:
     """One caller's rows. `deadline` and `arrived` in seconds of the queue's clock; `future` gets the outputs."""
@@ -45,6 +67,7 @@ class Waiting:
     arrived: float
     future: Slot
     priority: int = NORMAL
+    witness: Witness | None = None
     number: int = 0
     taken: int = 0
     answered: int = 0

@@ -11,7 +11,7 @@ from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller
 from serving.inference.run_plan import RunPlan
 from serving.inference.signature import Signature, Tensors
-from serving.inference.waiting import NORMAL
+from serving.inference.waiting import NORMAL, Witness
 from serving.repository.golden import GoldenResult
 from serving.repository.manifest import Manifest
 
@@ -51,9 +51,11 @@ class ServedModel:
         """Whether runs are so short that the event loop does them."""
         return self.executor is None
 
-    async def predict(self, inputs: Tensors, deadline: float, priority: int = NORMAL) -> Tensors:
+    async def predict(
+        self, inputs: Tensors, deadline: float, priority: int = NORMAL, witness: Witness | None = None
+    ) -> Tensors:
         """All outputs for checked `inputs`; raises as Batcher.run does."""
-        return await self.batcher.run(inputs, deadline, priority)
+        return await self.batcher.run(inputs, deadline, priority, witness)
 
     async def close(self, drain_seconds: float) -> None:
         """Answer what waits, for at most `drain_seconds`, and let the model go."""
