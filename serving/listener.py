@@ -5,8 +5,10 @@ messages with it, which take a third of a start to import: `server.py` does that
 where models come from.
 """
 
+import asyncio
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -24,6 +26,9 @@ from serving.rpc.tensorflow_serving_servicer import TensorFlowServingServicer
 from serving.rpc.transport import Tls, Transport, TransportSettings, TransportUnavailable, build_transport
 from serving.settings import Settings, StartError
 
+if TYPE_CHECKING:
+    from serving.tracing import Tracing
+
 
 class Listener:
     """The services of one repository on one port. `start`, then `stop`; `port` is the one really taken.
@@ -39,11 +44,16 @@ class Listener:
         self._metrics = metrics
         self._reuse_port = reuse_port
         self._transport: Transport | None = None
+        self._tracing: Tracing | None = None
         self.health = Health(allow_empty=settings.allow_empty)
         self.port = settings.port
 
     async def start(self) -> None:
-        """Take the port and answer. Raises StartError for a port, a transport or a file that cannot be used."""
+        """Take the port and answer. Raises StartError for a port, a transport or a file that cannot be used.
+
+        And for traces that are asked for where OpenTelemetry is not installed.
+        """
+        self._tracing = await asyncio.to_thread(_tracing, self._settings)
         await self.health.start()
         self._transport = self._build_transport()
         await self._transport.start()
@@ -53,15 +63,22 @@ class Listener:
         self.health.end_watches()
         if self._transport is not None:
             await self._transport.stop(drain_seconds)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     def _build_transport(self) -> Transport:
         settings = self._settings
         transport = _transport(settings, reuse_port=self._reuse_port)
-        boundary = RequestBoundary(
-            self._metrics, settings.access_log, settings.split_key, settings.max_request_seconds or float("inf")
-        )
         services = self._services()
         for service, methods in services.items():
+            boundary = RequestBoundary(
+                self._metrics,
+                settings.access_log,
+                settings.split_key,
+                settings.max_request_seconds or float("inf"),
+                self._tracing,
+                service,
+            )
             transport.add(service, methods, boundary)
         health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, transport.library_server)
         if settings.reflection:
@@ -103,6 +120,19 @@ def _transport(settings: Settings, *, reuse_port: bool) -> Transport:
         return build_transport(settings.transport, asked)
     except TransportUnavailable as error:
         raise StartError(str(error)) from error
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    if not settings.trace_endpoint:
+        return None
+    try:
+        from serving.tracing import Tracing  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        text = "trace_endpoint: traces need OpenTelemetry; install signet[tracing], or leave it empty"
+        raise StartError(text) from error
+    tracing = Tracing(settings.trace_endpoint, settings.trace_sample_ratio)
+    tracing.start()
+    return tracing
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -149,6 +149,14 @@ class Settings(BaseSettings):
     access_log: Literal["off", "errors", "all"] = Field(
         "errors", description="Requests to log; all costs a good part of the speed."
     )
+    trace_endpoint: str = Field(
+        "",
+        description="Where traces go by OTLP over gRPC: host:port in plain text, or https://host:port; needs "
+        "signet[tracing]. Empty: no traces.",
+    )
+    trace_sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Part of the calls that are traced, among those whose caller has not decided."
+    )
 
     @field_validator("version_policy")
     @classmethod
@@ -161,6 +169,13 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[0-9A-Za-z_.-]*", name) or name.lower().endswith("-bin"):
             raise ValueError("a name of metadata that is text was expected: letters, digits, '_', '.' and '-'")
         return name.lower()
+
+    @field_validator("trace_endpoint")
+    @classmethod
+    def _check_endpoint(cls, endpoint: str) -> str:
+        if not re.fullmatch(r"((https?://)?[^\s/:@]+:\d{1,5}|(https?://)?\[[0-9a-fA-F:]+\]:\d{1,5})?", endpoint):
+            raise ValueError("host:port, http://host:port or https://host:port was expected")
+        return endpoint
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 from serving.inference.signature import Tensors
 from serving.inference.waiting import NORMAL
 from serving.repository.served_model import ServedModel
+from serving.rpc import request_id
+from serving.rpc.call_trace import CallTrace
 
 Request = TypeVar("Request", bound=Message)
 
@@ -26,13 +28,23 @@ class Call:
     """What a servicer knows of the call besides its message; it tells which model answers.
 
     `deadline`: seconds of time.monotonic(). `metadata` is asked for only where requests are split. `split_key`: the
-    name of the metadata that keeps requests together, or "".
+    name of the metadata that keeps requests together, or "". `request_id`: what the message says. `trace`: of a call
+    that is traced. `trailers` go with the answer.
     """
 
     deadline: float
     metadata: Callable[[], Metadata] = tuple
     split_key: str = ""
     served: ServedModel | None = None
+    request_id: str = ""
+    trace: CallTrace | None = None
+    trailers: Metadata = ()
+
+    def identify(self) -> str:
+        """The id by which the call is written down, the same each time; the caller finds it in `trailers`."""
+        if not self.trailers:
+            self.trailers = ((request_id.NAME, request_id.request_id(self.request_id, self.metadata())),)
+        return str(self.trailers[0][1])
 
     def key(self, request_id: str = "") -> str:
         """What keeps requests of a split together: the metadata that was named for it, or else the request's id."""
@@ -89,7 +101,13 @@ class RunMethod(Generic[Request]):
         """Prepare, run and finish; the bytes of the response."""
         heavy = self.is_heavy(request)
         run = await asyncio.to_thread(self.prepare, request, call) if heavy else self.prepare(request, call)
-        return run.finish(await run.model.predict(run.inputs, call.deadline, run.priority))
+        trace = call.trace
+        if trace is not None:
+            trace.mark_decoded(run.model.signature.rows(run.inputs))
+        outputs = await run.model.predict(run.inputs, call.deadline, run.priority, trace)
+        if trace is not None:
+            trace.mark_encoding()
+        return run.finish(outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,7 @@ Methods = Sequence[UnaryMethod | StreamMethod[Any]]
 class Reply(Protocol):
     """Where a transport wants the outcome of a call."""
 
-    def answer(self, data: bytes, /) -> None:
+    def answer(self, data: bytes, trailers: Metadata, /) -> None:
         """Send the answer."""
         ...
 

@@ -172,14 +172,17 @@ class NativeTransport:
         self._idle.clear()
         return submitted.batcher
 
-    def answer(self, call_id: int, data: bytes) -> None:
+    def answer(self, call_id: int, data: bytes, trailers: Metadata) -> None:
         """Send an answer, and forget the call."""
         self._forget(call_id)
         if len(data) > self._settings.max_message_bytes:
             text = f"SERVER: Sent message larger than max ({len(data)} vs. {self._settings.max_message_bytes})"
             self._listening().fail(call_id, grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], text)
             return
-        self._listening().respond(call_id, data)
+        if trailers:
+            self._listening().respond(call_id, data, None, trailers)
+        else:
+            self._listening().respond(call_id, data)
 
     def fail(self, call_id: int, code: grpc.StatusCode, text: str, trailers: Metadata) -> None:
         """Send a status, and forget the call."""
@@ -202,9 +205,9 @@ class _FrontReply:
         self._transport = transport
         self._call_id = call_id
 
-    def answer(self, data: bytes) -> None:
+    def answer(self, data: bytes, trailers: Metadata) -> None:
         """See Reply."""
-        self._transport.answer(self._call_id, data)
+        self._transport.answer(self._call_id, data, trailers)
 
     def fail(self, code: grpc.StatusCode, text: str, trailers: Metadata) -> None:
         """See Reply."""

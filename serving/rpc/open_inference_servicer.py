@@ -62,6 +62,7 @@ class OpenInferenceServicer:
 
     def prepare(self, request: ModelInferRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
+        call.request_id = request.id
         version = version_number(request.model_version)
         model = call.served = self._repository.get(request.model_name, version, key=partial(call.key, request.id))
         priority = NORMAL

@@ -68,6 +68,7 @@ class PredictionServicer:
 
     def prepare(self, request: prediction_pb2.PredictRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
+        call.request_id = request.id
         model = self._find(request, call)
         top_k = checked_top_k(request.top_k)
         finish = partial(

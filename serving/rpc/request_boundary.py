@@ -1,8 +1,7 @@
 """Bytes in, bytes out: the one place where a request's outcome becomes status, text, metric and log line.
 
-Owns parsing, the request metrics and the access log. Handlers are
-registered with raw bytes, since gRPC would answer a malformed message UNKNOWN with a class name. Does not know what a
-method does.
+Owns parsing, the request metrics, the access log, and the begin and end of a call's trace. Handlers are registered
+with raw bytes, since gRPC would answer a malformed message UNKNOWN with a class name. Does not know what a method does.
 """
 
 import time
@@ -15,6 +14,7 @@ from google.protobuf.message import DecodeError
 from serving import errors
 from serving.logs import Log
 from serving.metrics import Metrics
+from serving.rpc.call_trace import CallEnd, Tracer
 from serving.rpc.in_order import in_order
 from serving.rpc.methods import Call, Reply, Request, RunMethod, StreamMethod, UnaryMethod
 from serving.rpc.outcome import Outcome, status_of
@@ -27,14 +27,23 @@ _log = Log("signet.access")
 
 
 class RequestBoundary:
-    """Wraps the methods of all servicers. `access_log`: "off", "errors" or "all"; `split_key`: see Call.
+    """Wraps the methods of a service. `access_log`: "off", "errors" or "all"; `split_key`: see Call.
 
-    `max_seconds`: what a request may take, whatever its caller allows.
+    `max_seconds`: what a request may take, whatever its caller allows. `tracer` learns of its calls by the name
+    `service`; without one none is traced.
     """
 
     def __init__(
-        self, metrics: Metrics, access_log: str, split_key: str = "", max_seconds: float = float("inf")
+        self,
+        metrics: Metrics,
+        access_log: str,
+        split_key: str = "",
+        max_seconds: float = float("inf"),
+        tracer: Tracer | None = None,
+        service: str = "",
     ) -> None:
+        self._service = service
+        self._tracer = tracer
         self._metrics = metrics
         self._max_seconds = max_seconds
         self.split_key = split_key
@@ -54,9 +63,12 @@ class RequestBoundary:
 
     def _unary(self, method: UnaryMethod) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
-            outcome = await self._answer(method, data, self._call(context))
+            call = self._call(context)
+            outcome = await self._answer(method, data, call)
             if outcome.error is not None:
-                await context.abort(outcome.code, outcome.text, outcome.trailers)
+                await context.abort(outcome.code, outcome.text, (*outcome.trailers, *call.trailers))
+            if call.trailers:
+                context.set_trailing_metadata(call.trailers)
             return outcome.answer
 
         return handle
@@ -92,6 +104,8 @@ class RequestBoundary:
         """
         submitted = Submitted(self, method.name, call, reply)
         try:
+            if self._tracer is not None:
+                call.trace = self._tracer.begin(call.metadata())
             if isinstance(method, RunMethod):
                 self._submit_run(method, data, call, submitted)
             else:
@@ -112,11 +126,11 @@ class RequestBoundary:
         submitted.queue(run)
         method.learn(data, request, run)
 
-    def failed(self, method: str, error: Exception) -> Outcome:
+    def failed(self, method: str, call: Call, error: Exception) -> Outcome:
         """The outcome of a request that raised `error`; the trace of an unknown one goes to the log."""
         if isinstance(error, errors.ServingError):
             return Outcome(status_of(error), error=error)
-        _log.error("internal error", error, method=method)
+        _log.error("internal error", error, method=method, **_names(call))
         return Outcome(grpc.StatusCode.INTERNAL, error=errors.InternalError("internal error"))
 
     async def _answer(self, method: UnaryMethod | StreamMethod[Any], data: bytes, call: Call) -> Outcome:
@@ -125,21 +139,26 @@ class RequestBoundary:
         self._metrics.in_flight += 1
         outcome = Outcome(grpc.StatusCode.CANCELLED)
         try:
+            if self._tracer is not None:
+                call.trace = self._tracer.begin(call.metadata())
             request = parse(method.request_type, data)
             outcome = Outcome(grpc.StatusCode.OK, await method.answer(request, call))
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
-            outcome = self.failed(method.name, error)
+            outcome = self.failed(method.name, call, error)
         finally:
             self._metrics.in_flight -= 1
             self.account(method.name, call, outcome, time.perf_counter() - started)
         return outcome
 
     def account(self, method: str, call: Call, outcome: Outcome, seconds: float) -> None:
-        """Metrics and log line of a request that has ended."""
+        """Metrics, trace and log line of a request that has ended."""
         model, version = (call.served.name, str(call.served.version)) if call.served else ("", "")
         self._metrics.observe_request(model, version, method, outcome.code.name, seconds)
         if outcome.error is not None and not isinstance(outcome.error, errors.InternalError):
             self._metrics.count_refusal(model, version, type(outcome.error).__name__)
+        if call.trace is not None and self._tracer is not None:
+            call.trace.end = self._end(method, call, outcome)
+            self._tracer.keep(call.trace)
         if self._log_answers or (self._log_errors and outcome.error is not None):
             _log.info(
                 "request",
@@ -149,7 +168,25 @@ class RequestBoundary:
                 code=outcome.code.name,
                 seconds=round(seconds, 6),
                 error=outcome.text or None,
+                **_names(call),
             )
+
+    def _end(self, method: str, call: Call, outcome: Outcome) -> CallEnd:
+        return CallEnd(
+            at=time.monotonic(),
+            method=f"{self._service}/{method}",
+            code=outcome.code.value[0],
+            request_id=call.identify(),
+            model=call.served.name if call.served else "",
+            version=call.served.version if call.served else 0,
+            error=type(outcome.error).__name__ if outcome.error else "",
+            text=outcome.text,
+        )
+
+
+def _names(call: Call) -> dict[str, str | None]:
+    """By which a call is found elsewhere: in its answer, in its trace."""
+    return {"request_id": call.identify(), "trace_id": call.trace.trace_name if call.trace else None}
 
 
 def parse(request_type: type[Request], data: bytes) -> Request:

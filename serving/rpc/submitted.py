@@ -40,7 +40,11 @@ class Submitted:
     def queue(self, run: Run) -> None:
         """Queue the rows of `run`. Raises as `Batcher.submit` does."""
         self._run = run
-        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self, run.priority)
+        call = self._call
+        trace = call.trace
+        if trace is not None:
+            trace.mark_decoded(run.model.signature.rows(run.inputs))
+        self._waiting = run.model.batcher.submit(run.inputs, call.deadline, self, run.priority, trace)
 
     def follow(self, answer: "Coroutine[Any, Any, bytes]") -> None:
         """Answer with what `answer` returns or raises."""
@@ -60,6 +64,8 @@ class Submitted:
         """Answer with what becomes of the outputs of the run."""
         if self._run is None:
             raise RuntimeError("outputs came for a call that asked for no run")
+        if self._call.trace is not None:
+            self._call.trace.mark_encoding()
         try:
             answer = self._run.finish(outputs)
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
@@ -69,7 +75,7 @@ class Submitted:
 
     def set_exception(self, error: Exception) -> None:
         """Answer with the status of `error`."""
-        self._end(self._boundary.failed(self._method, error))
+        self._end(self._boundary.failed(self._method, self._call, error))
 
     def cancel(self) -> None:
         """The caller is gone: its rows leave the queue."""
@@ -90,8 +96,9 @@ class Submitted:
 
     def _end(self, outcome: Outcome) -> None:
         self._done = True
-        self._boundary.account(self._method, self._call, outcome, time.perf_counter() - self._started)
+        call = self._call
+        self._boundary.account(self._method, call, outcome, time.perf_counter() - self._started)
         if outcome.code is grpc.StatusCode.OK:
-            self._reply.answer(outcome.answer)
+            self._reply.answer(outcome.answer, call.trailers)
         else:
-            self._reply.fail(outcome.code, outcome.text, outcome.trailers)
+            self._reply.fail(outcome.code, outcome.text, (*outcome.trailers, *call.trailers))

@@ -22,8 +22,8 @@ def lines(tmp_path_factory):
     flags = ("--log-format", "json", "--access-log", "all", "--max-batch-rows", "1")
     with serving(root, *flags) as (process, port), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = PredictionStub(channel)
-        stub.Predict(letters([[SECRET, 0, 0]], id="secret"))
-        status_of(stub.Predict, letters([[SECRET, 0]], id="secret"))
+        stub.Predict(letters([[SECRET, 0, 0]], id="first"))
+        status_of(stub.Predict, letters([[SECRET, 0]]))
         process.send_signal(signal.SIGTERM)
         _, logged = process.communicate(timeout=30)
     return logged.splitlines()
@@ -56,9 +56,13 @@ def test_a_refusal_says_what_the_caller_was_told(requests):
 
 
 def test_what_callers_sent_is_not_logged(lines):
-    text = "".join(lines)
-    assert "secret" not in text
-    assert str(SECRET) not in text
+    assert str(SECRET) not in "".join(lines)
+
+
+def test_a_request_goes_by_its_id_and_one_without_gets_one(requests):
+    answered, refused = requests
+    assert answered["request_id"] == "first"
+    assert refused["request_id"] not in {"", "first"}
 
 
 def test_the_models_go_by_name_at_the_stop(lines):

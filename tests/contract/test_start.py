@@ -44,3 +44,14 @@ def test_cuda_asked_for_and_not_there_refuses_to_start(models):
     assert ended.returncode == 1
     assert "providers=cuda was asked for, but " in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_traces_asked_for_without_the_library_are_refused_with_what_to_install(models, tmp_path_factory):
+    # As if it were not there: this package is found before the real one.
+    folder = tmp_path_factory.mktemp("hidden")
+    (folder / "opentelemetry.py").write_text("raise ImportError('no OpenTelemetry')")
+    flags = ("--models", str(models), "--trace-endpoint", "127.0.0.1:4317", *FREE_PORTS)
+    ended = run_to_end(*flags, PYTHONPATH=str(folder))
+    assert ended.returncode == 1
+    assert "trace_endpoint: traces need OpenTelemetry; install signet[tracing], or leave it empty" in ended.stderr
+    assert "Traceback" not in ended.stderr
