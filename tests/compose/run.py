@@ -7,6 +7,7 @@ failure included, but for the images. Does not know what a step does.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make compose-test")
     parser.add_argument("--transport", choices=("aio", "native"), default="aio", help="of the servers (default: aio)")
     flags = parser.parse_args()
+    # So that what was started is removed then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     try:
         stack = Stack(compose_command(), {"SIGNET_TRANSPORT": flags.transport, "REVISION": source_revision()})

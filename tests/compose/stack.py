@@ -115,6 +115,11 @@ class Stack:
         """The command of that, to be run in `environment`."""
         return [*self._command, "run", "--rm", "-T", "load", *arguments]
 
+    def train(self, *arguments: str, seconds: float) -> str:
+        """What `signet-train` says, in a container of its own."""
+        container = ("run", "--rm", "-T", "--entrypoint", "signet-train", "train")
+        return self.compose(*container, *arguments, seconds=seconds)
+
     def inside(self, service: str, *arguments: str) -> str:
         """The standard output of a command in the container of a service."""
         return run(["docker", "exec", self.container(service), *arguments])

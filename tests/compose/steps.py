@@ -4,6 +4,7 @@ Owns what is expected. Does not know the order, nor how containers are reached.
 """
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ BASE = "python:3.11-slim-bookworm"
 MOST_MEGABYTES = 400
 CALLS = 300
 TRAINING_SECONDS = 1500
+BUDGET_MINUTES = "2"
+SKIPPED = "nothing to train"
 OK_CALLS = 'sum by (instance) (signet_request_seconds_count{method="Predict", code="OK"})'
 RESTART_LOAD = ("--rate", "40", "--seconds", "75", "--deadline-ms", "5000", "--max-errors", "0")
 
@@ -41,11 +44,16 @@ def build(stack: Stack) -> str:
 
 
 def train(stack: Stack) -> str:
-    """Train what the empty volume lacks, without a network."""
+    """Train into the empty volume, without a network: one task by hand, for no longer than said, then what is missing."""
+    by_hand = ("fashion_mnist", "--out", "/models", "--budget-minutes", BUDGET_MINUTES)
+    told = stack.train(*by_hand, seconds=TRAINING_SECONDS)
     stack.compose("up", "--no-build", "train", seconds=TRAINING_SECONDS)
-    log = stack.compose("logs", "--no-color", "train")
-    check(that=log.count("package: /models/") == len(TASKS), otherwise=f"three packages were expected:\n{log[-3000:]}")
-    return "; ".join(line.partition("| ")[2] for line in log.splitlines() if "| test: " in line)
+    told += stack.compose("logs", "--no-color", "train")
+    check(
+        that=told.count("package: /models/") == len(TASKS) and told.count(SKIPPED) == 1,
+        otherwise=f"three packages were expected, one of them by hand:\n{told[-3000:]}",
+    )
+    return "; ".join(re.findall(r"\btest: (.*)", told))
 
 
 def start(stack: Stack) -> str:
@@ -53,7 +61,7 @@ def start(stack: Stack) -> str:
     stack.compose("up", "-d", "--no-build", "balance", "prometheus", seconds=300)
     log = stack.compose("logs", "--no-color", "train")
     check(
-        that=log.count("nothing to train") == len(TASKS),
+        that=log.count(SKIPPED) == 1 + len(TASKS),
         otherwise=f"the trainer did not skip what is there:\n{log[-3000:]}",
     )
     stack.wait_balanced(set(SERVERS))
@@ -150,8 +158,7 @@ def restart_one_after_the_other(stack: Stack) -> str:
 def publish_a_version(stack: Stack, packages: dict[str, Package]) -> str:
     """A new version appears in the volume while callers ask; both servers take it, and its answers are its own."""
     with asking(stack.address, packages["shapes"]) as counts:
-        arguments = ("--entrypoint", "signet-train", "train", "pima", "--recipe", "seed", "--out", "/models")
-        stack.compose("run", "--rm", "-T", *arguments, seconds=600)
+        stack.train("pima", "--recipe", "seed", "--out", "/models", seconds=TRAINING_SECONDS)
         for server in SERVERS:
             wait_for(f"{server} to have pima 2", lambda server=server: _default_version(stack, server) == 2, 30)  # type: ignore[misc]
     _unharmed(counts)
