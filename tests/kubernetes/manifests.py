@@ -5,9 +5,12 @@ is right.
 """
 
 import functools
+import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 KSERVE = DEPLOY / "kserve"
 OVERLAYS = ("overlays/cpu", "overlays/gpu")
-KUSTOMIZATIONS = (*OVERLAYS, "monitoring", "training")
+COMPONENTS = ("overlays/cpu + components/tls", "overlays/cpu + components/models_image")
+KUSTOMIZATIONS = (*OVERLAYS, *COMPONENTS, "monitoring", "training")
 OLDEST, NEWEST = 30, 37
 """Minor versions of Kubernetes 1 whose schemas the manifests are held to: the sleep of preStop came with 1.30."""
 
@@ -38,13 +42,14 @@ def kubectl() -> str:
 
 @functools.cache
 def rendered(kustomization: str) -> tuple[Resource, ...]:
-    """The resources of a folder of deploy/kubernetes, in order."""
-    done = subprocess.run(
-        [kubectl(), "kustomize", str(KUBERNETES / kustomization)],
-        check=True,
-        stdout=subprocess.PIPE,
-        timeout=RENDER_SECONDS,
-    )
+    """The resources of a folder of deploy/kubernetes, with those components of it that are named after a plus, in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        base, *components = (os.path.relpath(KUBERNETES / name, folder) for name in kustomization.split(" + "))
+        document = json.dumps({"resources": [base], "components": components})
+        (Path(folder) / "kustomization.yaml").write_text(document, encoding="utf-8")
+        done = subprocess.run(
+            [kubectl(), "kustomize", folder], check=True, stdout=subprocess.PIPE, timeout=RENDER_SECONDS
+        )
     return tuple(yaml.safe_load_all(done.stdout))
 
 

@@ -132,6 +132,32 @@ def test_images_have_the_version_of_this_source(kustomization, image, suffix):
         assert [it["image"] for it in template["spec"]["containers"]] == [f"{image}:{version}{suffix}"]
 
 
+def test_with_tls_each_probe_asks_the_metrics_port_since_the_kubelet_has_no_tls(settings_of):
+    with_tls = "overlays/cpu + components/tls"
+    server = container(rendered(with_tls))
+    asked = {name: server[f"{name}Probe"] for name in ("startup", "readiness", "liveness")}
+    assert {name: probe["httpGet"]["path"] for name, probe in asked.items()} == {
+        "startup": "/metrics",
+        "readiness": "/healthz",
+        "liveness": "/metrics",
+    }
+    assert {probe["httpGet"]["port"] for probe in asked.values()} == {"metrics"}
+    assert not any("grpc" in probe for probe in asked.values())
+    settings = settings_of(with_tls)
+    (mount,) = [mount["mountPath"] for mount in server["volumeMounts"] if mount["name"] == "tls"]
+    assert (str(settings.tls_certificate), str(settings.tls_key)) == (f"{mount}/tls.crt", f"{mount}/tls.key")
+
+
+def test_models_of_an_image_are_copied_before_the_server_starts_and_need_no_claim():
+    resources = rendered("overlays/cpu + components/models_image")
+    assert [it for it in resources if it["kind"] == "PersistentVolumeClaim"] == []
+    pod = pod_templates(resources)["Deployment"]["spec"]
+    (copying,) = pod["initContainers"]
+    assert copying["command"] == ["cp", "-R", "/models/.", f"{copying['volumeMounts'][0]['mountPath']}/"]
+    assert {"name": "models", "emptyDir": {}} in pod["volumes"]
+    assert copying["securityContext"] == container(resources)["securityContext"]
+
+
 @pytest.mark.parametrize("kustomization", [*OVERLAYS, "training"])
 def test_pods_are_restricted_hold_no_token_and_can_write_to_volumes_alone(kustomization):
     for template in pod_templates(rendered(kustomization)).values():
