@@ -44,7 +44,7 @@ def build(stack: Stack) -> str:
 
 
 def train(stack: Stack) -> str:
-    """Train into the empty volume, without a network: one task by hand, for no longer than said, then what is missing."""
+    """Train into the empty volume, without a network: one task by hand, in a bounded time, then what is missing."""
     by_hand = ("fashion_mnist", "--out", "/models", "--budget-minutes", BUDGET_MINUTES)
     told = stack.train(*by_hand, seconds=TRAINING_SECONDS)
     stack.compose("up", "--no-build", "train", seconds=TRAINING_SECONDS)
