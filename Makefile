@@ -19,7 +19,7 @@ train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS=
 	$(BIN)/signet-train $(TASK) --out models $(ARGS)
 
 # Two processes: TensorFlow brings its own copies of messages that TensorFlow Serving's protocol is made of.
-test: .venv/.installed ## Run the unit and contract tests
+test: .venv/.installed ## Run the unit and contract tests (those of alerts and dashboards need Debian's `prometheus`)
 	$(BIN)/python -m pytest tests/unit/training
 	$(BIN)/python -m pytest --ignore=tests/unit/training
 
