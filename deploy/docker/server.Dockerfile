@@ -10,7 +10,7 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS requirements
 ARG PROVIDER=cpu
 COPY pyproject.toml deploy/docker/requirements.py ./
-RUN case "$PROVIDER" in cpu) extras=native ;; cuda) extras="native gpu" ;; \
+RUN case "$PROVIDER" in cpu) extras="native tracing" ;; cuda) extras="native tracing gpu" ;; \
       *) echo "PROVIDER is '$PROVIDER'; cpu or cuda was expected" >&2; exit 1 ;; esac \
  && python requirements.py pyproject.toml $extras > /requirements.txt
 

@@ -14,8 +14,9 @@ def requirements(*extras):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
 
 
-def test_the_server_gets_the_dependencies_and_the_native_transport():
-    assert requirements("native") == [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["native"]]
+def test_the_server_gets_the_dependencies_and_those_of_the_extras_asked_for():
+    extras = PROJECT["optional-dependencies"]
+    assert requirements("native", "tracing") == [*PROJECT["dependencies"], *extras["native"], *extras["tracing"]]
 
 
 def test_for_cuda_the_other_onnxruntime_comes_in_its_place_with_the_libraries():
