@@ -4,41 +4,45 @@
 #   docker build -f deploy/docker/server.Dockerfile -t signet:cuda --build-arg PROVIDER=cuda .
 #
 # To pin the base by digest: --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
-# Packages come from PyPI, or from where PIP_INDEX_URL and PIP_EXTRA_INDEX_URL say; those stay in the first stage.
+# Packages come from PyPI, or from where PIP_INDEX_URL and PIP_EXTRA_INDEX_URL say; the image does not remember those.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS requirements
 ARG PROVIDER=cpu
-COPY pyproject.toml deploy/docker/requirements.py ./
+COPY pyproject.toml deploy/docker/requirements.py /
 RUN case "$PROVIDER" in cpu) extras="native tracing" ;; cuda) extras="native tracing gpu" ;; \
       *) echo "PROVIDER is '$PROVIDER'; cpu or cuda was expected" >&2; exit 1 ;; esac \
- && python requirements.py pyproject.toml $extras > /requirements.txt
+ && python /requirements.py /pyproject.toml $extras > /requirements.txt
 
-FROM ${PYTHON_IMAGE} AS build
+# What is installed changes seldom, the sources often: so each has a stage, and a layer of the image.
+FROM ${PYTHON_IMAGE} AS dependencies
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-WORKDIR /build
-RUN python -m venv /opt/signet
-# What is installed changes seldom, the sources often, so these are layers in this order.
-COPY --from=requirements /requirements.txt .
-COPY constraints.txt .
-RUN /opt/signet/bin/pip install -q -c constraints.txt -r requirements.txt
-COPY LICENSE README.md pyproject.toml ./
+COPY --from=requirements /requirements.txt /
+COPY constraints.txt /
+RUN python -m venv --without-pip /opt/signet \
+ && pip --python /opt/signet/bin/python install -q --no-cache-dir -c /constraints.txt -r /requirements.txt
+
+FROM ${PYTHON_IMAGE} AS wheel
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+WORKDIR /source
+COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY protos protos
 COPY serving serving
 COPY training training
-RUN PIP_CONSTRAINT=/build/constraints.txt /opt/signet/bin/pip install -q --no-deps . \
- && /opt/signet/bin/pip uninstall -q --yes pip setuptools
+RUN PIP_CONSTRAINT=constraints.txt pip wheel -q --no-cache-dir --no-deps -w /wheel .
 
 FROM ${PYTHON_IMAGE}
 ARG PROVIDER=cpu
 RUN groupadd --gid 10001 signet \
  && useradd --uid 10001 --gid signet --no-create-home --home-dir /tmp --shell /usr/sbin/nologin signet \
  && install -d -o signet -g signet /models /state /reports
-COPY --from=build /opt/signet /opt/signet
+COPY --from=dependencies /opt/signet /opt/signet
 # Of CUDA's libraries, which come as wheels, the loader learns here. Without them there is nothing to learn.
 RUN find /opt/signet/lib -type d -path '*/nvidia/*' -name lib > /etc/ld.so.conf.d/signet.conf && ldconfig
+COPY --from=wheel /wheel /wheel
+RUN pip --python /opt/signet/bin/python install -q --no-cache-dir --no-deps --no-index /wheel/*.whl
 ENV PATH=/opt/signet/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -8,35 +8,42 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS requirements
-COPY pyproject.toml deploy/docker/requirements.py ./
-RUN python requirements.py pyproject.toml train > /requirements.txt
+COPY pyproject.toml deploy/docker/requirements.py /
+RUN python /requirements.py /pyproject.toml train > /requirements.txt
 
-FROM ${PYTHON_IMAGE} AS build
+# What is installed changes seldom, the sources often: so each has a stage, and a layer of the image.
+FROM ${PYTHON_IMAGE} AS dependencies
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-WORKDIR /build
-RUN python -m venv /opt/signet
-COPY --from=requirements /requirements.txt .
-COPY constraints.txt .
-RUN /opt/signet/bin/pip install -q -c constraints.txt -r requirements.txt
-COPY LICENSE README.md pyproject.toml ./
+COPY --from=requirements /requirements.txt /
+COPY constraints.txt /
+RUN python -m venv --without-pip /opt/signet \
+ && pip --python /opt/signet/bin/python install -q --no-cache-dir -c /constraints.txt -r /requirements.txt
+
+FROM ${PYTHON_IMAGE} AS wheel
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+WORKDIR /source
+COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY protos protos
 COPY serving serving
 COPY training training
-RUN PIP_CONSTRAINT=/build/constraints.txt /opt/signet/bin/pip install -q --no-deps .
+RUN PIP_CONSTRAINT=constraints.txt pip wheel -q --no-cache-dir --no-deps -w /wheel .
 
 FROM ${PYTHON_IMAGE}
 ARG DEBIAN_MIRROR
 RUN if [ -n "$DEBIAN_MIRROR" ]; then \
-      find /etc/apt -name '*.list' -o -name '*.sources' | xargs sed -i -E "s#https?://[^ ]+/debian/?( |\$)#$DEBIAN_MIRROR\1#"; fi \
+      find /etc/apt -name '*.list' -o -name '*.sources' \
+        | xargs sed -i -E "s#https?://[^ ]+/debian/?( |\$)#$DEBIAN_MIRROR\1#"; fi \
  && apt-get update -q \
  && apt-get install -q -y --no-install-recommends dataset-fashion-mnist \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 signet \
  && useradd --uid 10001 --gid signet --no-create-home --home-dir /tmp --shell /usr/sbin/nologin signet \
  && install -d -o signet -g signet /models /cache
-COPY --from=build /opt/signet /opt/signet
+COPY --from=dependencies /opt/signet /opt/signet
+COPY --from=wheel /wheel /wheel
+RUN pip --python /opt/signet/bin/python install -q --no-cache-dir --no-deps --no-index /wheel/*.whl
 COPY deploy/docker/train-missing.sh /usr/local/bin/train-missing
 ENV PATH=/opt/signet/bin:$PATH \
     HOME=/tmp \
