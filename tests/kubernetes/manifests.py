@@ -42,7 +42,7 @@ def kubectl() -> str:
 
 @functools.cache
 def rendered(kustomization: str) -> tuple[Resource, ...]:
-    """The resources of a folder of deploy/kubernetes, with those components of it that are named after a plus, in order."""
+    """The resources of a folder of deploy/kubernetes, with those components of it that follow a plus, in order."""
     with tempfile.TemporaryDirectory() as folder:
         base, *components = (os.path.relpath(KUBERNETES / name, folder) for name in kustomization.split(" + "))
         document = json.dumps({"resources": [base], "components": components})
