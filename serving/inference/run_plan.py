@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serving.inference.batchable import made_up_rows
+from serving.inference.parted import LEAST_ROWS, PartedSession
 from serving.inference.providers import CPU
 from serving.inference.session import OnnxSession, RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors, TensorSpec
@@ -43,21 +44,22 @@ class RunPlan:
     """
 
     few: OnnxSession
-    full: OnnxSession
+    full: OnnxSession | PartedSession
     max_batch_rows: int
     one_row_seconds: float | None
     full_run_seconds: float | None
     full_run_failure: str = ""
 
     @property
-    def sessions(self) -> tuple[OnnxSession, ...]:
+    def sessions(self) -> tuple[OnnxSession | PartedSession, ...]:
         """Each session once."""
         return (self.few,) if self.few is self.full else (self.few, self.full)
 
-    @property
-    def session(self) -> Session:
-        """What runs."""
-        return self.few if self.few is self.full else _BySize(self.few, self.full, self.max_batch_rows)
+    def session(self, *, batched: bool) -> Session:
+        """What runs; unless `batched`, the rows of a run stay together."""
+        if self.few is self.full or (isinstance(self.full, PartedSession) and not batched):
+            return self.few
+        return _BySize(self.few, self.full, self.max_batch_rows)
 
     @property
     def inline(self) -> bool:
@@ -80,9 +82,9 @@ def plan_runs(
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
-    of a row are short gets one thread for few rows, and more for full runs that are not short; any other model gets
-    `threads` for all runs; unless they are measured to be slower. `undisturbed` is held while it measures. Raises as
-    `open_session` does.
+    of a row are short gets one thread for few rows, and for full runs that are not short more, in parts where its rows
+    are free; any other model gets `threads` for all runs; unless they are measured to be slower. `undisturbed` is held
+    while it measures. Raises as `open_session` does.
     """
     compared = measure and threads > 1
     with ThreadPoolExecutor(2) as openers:
@@ -103,11 +105,16 @@ def _compared(first: OnnxSession, wide: OnnxSession, trial: "_Trial", max_batch_
             return _plan(wide, wide, trial, max_batch_rows, wide_one_row)
         return _plan(first, first, trial, max_batch_rows, one_row)
     full_run = trial.seconds(first, max_batch_rows)
-    if full_run is not None and full_run >= SHORT_RUN_SECONDS:
-        wide_full_run = trial.seconds(wide, max_batch_rows)
-        if wide_full_run is not None and wide_full_run <= SLOWER * full_run:
-            return RunPlan(first, wide, max_batch_rows, one_row, wide_full_run)
-    return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
+    if full_run is None or full_run < SHORT_RUN_SECONDS:
+        return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
+    # Of an operator, threads wait for each other; of parts, only at the end of a run.
+    threads = min(wide.intra_op_threads, max_batch_rows // LEAST_ROWS)
+    free = all(spec.free_rows for spec in (*first.signature.inputs, *first.signature.outputs))
+    full = PartedSession(first, threads) if free and threads > 1 else wide
+    seconds = trial.seconds(full, max_batch_rows)
+    if seconds is None or seconds > SLOWER * full_run:
+        return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
+    return RunPlan(first, full, max_batch_rows, one_row, seconds)
 
 
 def _plan(few: OnnxSession, full: OnnxSession, trial: "_Trial", max_batch_rows: int, one_row: float | None) -> RunPlan:
@@ -118,7 +125,7 @@ def _plan(few: OnnxSession, full: OnnxSession, trial: "_Trial", max_batch_rows: 
 class _BySize:
     """Two sessions of one model, chosen by the rows of a run."""
 
-    def __init__(self, few: OnnxSession, full: OnnxSession, full_rows: int) -> None:
+    def __init__(self, few: Session, full: Session, full_rows: int) -> None:
         self.signature = few.signature
         self._few = few
         self._full = full
@@ -139,7 +146,7 @@ class _Trial:
         self._rows = rows if rows is not None and fit else made_up_rows(signature)
         self.failure = ""
 
-    def seconds(self, session: OnnxSession, rows: int) -> float | None:
+    def seconds(self, session: Session, rows: int) -> float | None:
         """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
         inputs = repeated_rows(self._rows, self._signature, rows)
         fastest, begun = float("inf"), time.perf_counter()

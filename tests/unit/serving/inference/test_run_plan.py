@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import pytest
 
+from serving.inference.parted import PartedSession
 from serving.inference.run_plan import Open, RunPlan, plan_runs
 from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
 from serving.inference.signature import Tensors
@@ -32,7 +33,7 @@ class TimedSession(OnnxSession):
         return outputs
 
 
-def timed(seconds: dict[tuple[int, int], float]) -> RunPlan:
+def timed(seconds: dict[tuple[int, int], float], full: int = FULL) -> RunPlan:
     """The plan for a model whose runs take `seconds` by rows and threads, 1 or 4 of them."""
 
     def open_session(threads: int) -> OnnxSession:
@@ -41,7 +42,7 @@ def timed(seconds: dict[tuple[int, int], float]) -> RunPlan:
         session.seconds = seconds
         return session
 
-    return plan_runs(open_session, 4, FULL, None, measure=True)
+    return plan_runs(open_session, 4, full, None, measure=True)
 
 
 def threads_of(plan: RunPlan) -> tuple[int, int]:
@@ -73,9 +74,20 @@ def test_few_rows_and_full_runs_go_to_their_sessions():
     plan = timed({(8, 1): 4e-3, (8, 4): 2e-3})
     x = np.eye(8, 3, dtype=np.float32)
     for rows in (x[:1], x):
-        assert plan.session.run({"x": rows})["y"].shape == rows.shape
-    assert plan.session.signature == plan.few.signature
+        assert plan.session(batched=True).run({"x": rows})["y"].shape == rows.shape
+    assert plan.session(batched=True).signature == plan.few.signature
     assert len(plan.sessions) == 2
+
+
+def test_full_runs_are_made_in_parts_where_they_are_of_enough_rows():
+    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32)
+    assert isinstance(plan.full, PartedSession)
+    assert threads_of(plan) == (1, 2)
+
+
+def test_rows_that_are_not_batched_stay_together():
+    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32)
+    assert plan.session(batched=False) is plan.few
 
 
 def test_threads_that_were_asked_for_are_kept():
