@@ -46,11 +46,11 @@ def cut_out(images: Images, generator: np.random.Generator, size_pixels: int) ->
     return changed
 
 
-def flip_and_cut_out(images: Images, generator: np.random.Generator) -> Images:
-    """Mirrored by a coin, then a square of 9 pixels cut out."""
-    return cut_out(flip(images, generator), generator, 9)
+def flip_shift_and_cut_out(images: Images, generator: np.random.Generator) -> Images:
+    """Mirrored by a coin, then moved by up to 2 pixels, then a square of 9 pixels cut out."""
+    return cut_out(shift(flip(images, generator), generator, 2), generator, 9)
 
 
 def flip_and_shift(images: Images, generator: np.random.Generator) -> Images:
-    """Mirrored by a coin, then moved by up to 2 pixels."""
-    return shift(flip(images, generator), generator, 2)
+    """Mirrored by a coin, then moved by up to 1 pixel."""
+    return shift(flip(images, generator), generator, 1)

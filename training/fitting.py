@@ -31,8 +31,9 @@ class FitPlan:
     """How a recipe fits. `optimizer(steps)` is made for so many steps in all.
 
     `jit_compile`: by XLA; as fast or faster for small batch-normalised nets, five times slower for the shapes net.
-    `keep_best`: end with the weights of the epoch with the lowest validation loss. `whole_epochs`: compile an epoch
-    into one function, for nets whose step is shorter than a call from Python.
+    `keep_best`: end with the weights of the epoch with the lowest validation loss. `averaged_epochs`: end with the mean
+    of the weights as so many last epochs left them (Izmailov et al., arXiv:1803.05407). `whole_epochs`: compile an
+    epoch into one function, for nets whose step is shorter than a call from Python.
     """
 
     optimizer: Callable[[int], keras.optimizers.Optimizer]
@@ -41,6 +42,7 @@ class FitPlan:
     augment: Augment | None = None
     jit_compile: bool = True
     keep_best: bool = False
+    averaged_epochs: int = 0
     whole_epochs: bool = False
 
 
@@ -55,8 +57,9 @@ def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan
     generator = np.random.default_rng(options.seed)
     history: History = {}
     best: Weights = []
+    summed: Weights = []
     if options.resumed:
-        best = _restore(options.resumed, model, optimizer, generator, history)
+        best, summed = _restore(options.resumed, model, optimizer, generator, history)
     for epoch in range(len(history.get("loss", ())) + 1, options.epochs + 1):
         loss, right = run_epoch(generator)
         figures = {"loss": loss / len(train), "accuracy": right / len(train)}
@@ -67,11 +70,19 @@ def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan
             history.setdefault(name, []).append(value)
         if plan.keep_best and history["val_loss"][-1] == min(history["val_loss"]):
             best = model.get_weights()
+        if epoch > options.epochs - plan.averaged_epochs:
+            summed = _sums(summed, model.get_weights())
         options.on_epoch(epoch, options.epochs, figures)
-        options.on_state(epoch, partial(_state, epoch, model, optimizer, generator, history, best))
+        options.on_state(epoch, partial(_state, epoch, model, optimizer, generator, history, best, summed))
     if plan.keep_best:
         model.set_weights(best)
+    elif plan.averaged_epochs:
+        model.set_weights([weights / min(plan.averaged_epochs, options.epochs) for weights in summed])
     return history
+
+
+def _sums(before: Weights, weights: Weights) -> Weights:
+    return [left + right for left, right in zip(before, weights, strict=True)] if before else weights
 
 
 def _state(
@@ -81,12 +92,14 @@ def _state(
     generator: np.random.Generator,
     history: History,
     best: Weights,
+    summed: Weights,
 ) -> FitState:
     arrays = {
         # Not the weights alone: the variables of dropout's seed generators are among them.
         "model": [variable.numpy() for variable in model.variables],
         "optimizer": [variable.numpy() for variable in optimizer.variables],
         "best": best,
+        "summed": summed,
     }
     return FitState(epoch, history, arrays, generator.bit_generator.state)
 
@@ -97,14 +110,14 @@ def _restore(
     optimizer: keras.optimizers.Optimizer,
     generator: np.random.Generator,
     history: History,
-) -> Weights:
-    """Put everything back as `state` has it; give the best weights so far."""
+) -> tuple[Weights, Weights]:
+    """Put everything back as `state` has it; give the best weights so far, and the sum of those to average."""
     for variables, name in ((model.variables, "model"), (optimizer.variables, "optimizer")):
         for variable, value in zip(variables, state.arrays[name], strict=True):
             variable.assign(value)
     generator.bit_generator.state = state.generator
     history.update({name: list(values) for name, values in state.history.items()})
-    return list(state.arrays["best"])
+    return list(state.arrays["best"]), list(state.arrays["summed"])
 
 
 def measure(model: keras.Model, rows: Rows, loss: Callable[[Any, Any], Any]) -> tuple[float, float]:

@@ -23,6 +23,7 @@ def record_run(task: Task, record: RunRecord, parameters: int, data: Path | None
         "date": record.started.strftime("%Y-%m-%d"),
         "seed": record.seed,
         "parameters": parameters,
+        "compute": record.compute,
         "seconds": round(record.seconds, 1),
         "augment_share": round(record.augment_seconds / record.seconds, 4),
         "rows": {

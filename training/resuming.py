@@ -17,6 +17,7 @@ from rich.console import Console
 from training.budget import epochs_within
 from training.checkpoint import Checkpoint, SavedRun
 from training.frameworks import framework_versions
+from training.precision import BFLOAT16, FLOAT32, computes_in, computing_in
 from training.progress import FitProgress
 from training.seeding import seed_everything
 from training.task import Dataset, FitOptions, FitState, History, Recipe, Task
@@ -38,13 +39,17 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model. `seconds` of the fit, and of them those to augment, over all parts of a run that was stopped."""
+    """A trained model in float32, fitted in `compute`.
+
+    `seconds` of the fit, and of them those to augment, over all parts of a run that was stopped.
+    """
 
     model: keras.Model
     history: History
     epochs: int
     seconds: float
     augment_seconds: float
+    compute: str
 
 
 def checkpoint_of(task: Task, recipe: Recipe, dataset: Dataset, settings: FitSettings) -> Checkpoint | None:
@@ -61,6 +66,8 @@ def checkpoint_of(task: Task, recipe: Recipe, dataset: Dataset, settings: FitSet
         "data": data_digest(dataset),
         "frameworks": framework_versions(),
     }
+    if computes_in(recipe.compute) != FLOAT32:
+        identity["compute"] = BFLOAT16
     name = f"{task.name}-{recipe.name}-seed{settings.seed}"
     checkpoint = Checkpoint(settings.checkpoints, name, identity)
     if settings.fresh:
@@ -73,11 +80,15 @@ def fit_recipe(
 ) -> Fitted:
     """Build the recipe's model and train it, from the checkpoint on if it was written. Raises TrainingError."""
     saved = checkpoint.read() if checkpoint else None
-    epochs = saved.epochs if saved else _epochs(recipe, dataset, settings, console)
-    # Anew, so that neither loading nor measuring has a part in what the seed gives.
-    seed_everything(settings.seed)
-    model = recipe.build(dataset)
-    console.print(f"recipe {recipe.name}: {model.count_params():,} parameters, {epochs} epochs, seed {settings.seed}")
+    compute = _compute(recipe, console)
+    with computing_in(compute):
+        epochs = saved.epochs if saved else _epochs(recipe, dataset, settings, console)
+        # Anew, so that neither loading nor measuring has a part in what the seed gives.
+        seed_everything(settings.seed)
+        model = recipe.build(dataset)
+    console.print(
+        f"recipe {recipe.name}: {model.count_params():,} parameters, {epochs} epochs, seed {settings.seed}, {compute}"
+    )
     progress = FitProgress(epochs, len(dataset.train), console)
     if saved and checkpoint:
         console.print(f"goes on after epoch {saved.state.epoch} from {checkpoint.path}", markup=False, soft_wrap=True)
@@ -102,7 +113,9 @@ def fit_recipe(
         history = recipe.fit(model, dataset, options)
         seconds = progress.seconds
     console.print(f"fit: {seconds:.1f} s, {progress.augment_seconds / seconds:.1%} of it to augment", highlight=False)
-    return Fitted(model, history, epochs, seconds, progress.augment_seconds)
+    if compute != FLOAT32:
+        model = _in_float32(model, recipe, dataset)
+    return Fitted(model, history, epochs, seconds, progress.augment_seconds, compute)
 
 
 @contextmanager
@@ -126,6 +139,20 @@ def data_digest(dataset: Dataset) -> str:
             digest.update(f"{array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _compute(recipe: Recipe, console: Console) -> str:
+    compute = computes_in(recipe.compute)
+    if compute != recipe.compute:
+        console.print(f"this processor does not compute in {recipe.compute}: the fit is in {compute} and takes longer")
+    return compute
+
+
+def _in_float32(model: keras.Model, recipe: Recipe, dataset: Dataset) -> keras.Model:
+    """The same net with the same weights, which is tested and exported, whatever it was fitted in."""
+    same = recipe.build(dataset)
+    same.set_weights(model.get_weights())
+    return same
 
 
 def _epochs(recipe: Recipe, dataset: Dataset, settings: FitSettings, console: Console) -> int:

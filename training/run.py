@@ -23,6 +23,9 @@ from training.resuming import FitSettings, checkpoint_of, fit_recipe, telling_wh
 from training.seeding import seed_everything
 from training.task import Dataset, FitOptions, Recipe, Rows, RunRecord, Task, TrainingError
 
+MIRRORED = "flip_averaged_accuracy"
+"""Never what a package answers: a server runs each image once."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -69,11 +72,15 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
         clock = time.perf_counter()
         scores = predict(fitted.model, dataset.test.inputs)
         metrics = evaluate(scores, dataset.test, packaged.decision.get("threshold", 0.5))
+        if recipe.mirrors:
+            metrics |= evaluate_mirrored(fitted.model, scores, dataset.test)
         if recipe.cross_validated:
             metrics |= cross_validate(recipe, dataset, packaged.decision["threshold"], settings, console)
         console.print(
             f"test: {metrics['accuracy']:.2%} ({metrics['accuracy'] * metrics['rows']:.0f} of {metrics['rows']:.0f})"
         )
+        if MIRRORED in metrics:
+            console.print(f"mean of the answers for each image and its mirror image: {metrics[MIRRORED]:.2%}")
         record = RunRecord(
             task=packaged,
             recipe=recipe,
@@ -87,6 +94,7 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
             started=started,
             seconds=fitted.seconds + time.perf_counter() - clock,
             augment_seconds=fitted.augment_seconds,
+            compute=fitted.compute,
         )
         model = fitted.model
         folder = export_package(
@@ -172,3 +180,9 @@ def evaluate(scores: np.ndarray, test: Rows, threshold: float) -> dict[str, floa
         "loss": float(-np.mean(np.log(np.maximum(likelihood, keras.config.epsilon())))),
         "rows": float(len(test)),
     }
+
+
+def evaluate_mirrored(model: keras.Model, scores: np.ndarray, test: Rows) -> dict[str, float]:
+    """Accuracy of the mean of `scores` [rows, classes] and of those for the images mirrored left to right."""
+    mean = scores + predict(model, test.inputs[:, :, ::-1])
+    return {MIRRORED: float(np.mean(decide(mean) == test.truth))}

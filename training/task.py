@@ -101,8 +101,11 @@ class Recipe:
     is probabilities, so that what normalises them is in the graph. `fit` trains it in place. `load` is there if the
     recipe takes other data than its task. `augment` is what `fit` does to training images before each epoch, for the
     report's sheet of them; a recipe whose training images are themselves drawn gives them back as they are.
+    `compute`: "float32", or "bfloat16" where the processor computes in it; weights and package are float32 either way.
     `course_figure`: what the course got with the same recipe, in words. `package`: fields of the task that the packages
     of this recipe state otherwise. `cross_validated`: the table is so small that its figures come from 10 x 10 folds.
+    `mirrors`: it trains on mirrored images too, and so its report tells, beside the accuracy, that of the mean of the
+    answers for an image and its mirror image.
     """
 
     name: str
@@ -114,9 +117,11 @@ class Recipe:
     fit: Callable[["keras.Model", Dataset, FitOptions], History]
     load: Callable[[Path | None, int], Dataset] | None = None
     augment: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] | None = None
+    compute: str = "float32"
     course_figure: str = ""
     package: Mapping[str, Any] = field(default_factory=dict)
     cross_validated: bool = False
+    mirrors: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,8 @@ class RunRecord:
     """One finished training run, as export and report need it.
 
     `scores` [test rows, classes or 1] float32: Keras' outputs on `dataset.test`. `started` in UTC. `seconds` to fit and
-    test, over all parts of a run that was stopped, and of them `augment_seconds` to augment.
+    test, over all parts of a run that was stopped, and of them `augment_seconds` to augment. `compute`: in which
+    numbers it was fitted.
     """
 
     task: Task
@@ -160,3 +166,4 @@ class RunRecord:
     started: datetime
     seconds: float
     augment_seconds: float = 0.0
+    compute: str = "float32"

@@ -46,14 +46,15 @@ ONE_CYCLE_PLAN = FitPlan(
     jit_compile=False,
 )
 
-RESNET_PLAN = replace(ONE_CYCLE_PLAN, augment=augment.flip_and_cut_out)
+RESNET_PLAN = replace(ONE_CYCLE_PLAN, augment=augment.flip_shift_and_cut_out)
 
 VGG_PLAN = FitPlan(
-    optimizer=lambda steps: keras.optimizers.Adam(OneCycle(2e-3, steps)),
+    optimizer=lambda steps: keras.optimizers.Adam(OneCycle(1.5e-3, steps)),
     loss=smoothed_crossentropy,
-    batch_rows=64,
+    batch_rows=128,
     augment=augment.flip_and_shift,
     jit_compile=False,
+    averaged_epochs=4,
 )
 
 
@@ -82,6 +83,7 @@ RECIPES = (
         epochs=6,
         batch_rows=128,
         seed=1,
+        mirrors=True,
         build=_built(nets.quick_net),
         fit=partial(fit, plan=ONE_CYCLE_PLAN),
         augment=ONE_CYCLE_PLAN.augment,
@@ -101,10 +103,12 @@ RECIPES = (
     _course("vgg7", "The course's VGG-7", nets.vgg7, "92.52 %"),
     Recipe(
         name="vgg7_augmented",
-        summary="VGG-7, flips and shifts drawn anew each epoch, one cycle, label smoothing",
-        epochs=30,
-        batch_rows=64,
+        summary="VGG-7, flips and shifts drawn anew each epoch, one cycle, label smoothing, the last weights averaged",
+        epochs=40,
+        batch_rows=128,
         seed=1,
+        compute="bfloat16",
+        mirrors=True,
         course_figure="92.88 %",
         build=_built(nets.vgg7),
         fit=partial(fit, plan=VGG_PLAN),
@@ -112,11 +116,13 @@ RECIPES = (
     ),
     Recipe(
         name="resnet",
-        summary="A compact residual net, flips and cut-outs drawn anew each epoch, one cycle",
-        epochs=60,
+        summary="A compact residual net, flips, shifts and cut-outs drawn anew each epoch, one cycle",
+        epochs=50,
         batch_rows=128,
         seed=1,
-        build=_built(partial(nets.residual_net, widths=(32, 64, 128, 160))),
+        compute="bfloat16",
+        mirrors=True,
+        build=_built(partial(nets.residual_net, widths=(32, 64, 128, 160), pairs=(1, 2, 2))),
         fit=partial(fit, plan=RESNET_PLAN),
         augment=RESNET_PLAN.augment,
     ),

@@ -78,8 +78,15 @@ class Stop(Exception):
         {"whole_epochs": True},
         {"optimizer": lambda steps: keras.optimizers.SGD(OneCycle(0.2, steps), momentum=0.9), "jit_compile": False},
         {"optimizer": down_then_up, "keep_best": True, "jit_compile": False},
+        {"averaged_epochs": 3, "jit_compile": False},
     ],
-    ids=["dropout and augmentation", "whole epochs", "a schedule over all steps", "the best epoch's weights"],
+    ids=[
+        "dropout and augmentation",
+        "whole epochs",
+        "a schedule over all steps",
+        "the best epoch's weights",
+        "the mean of the last weights",
+    ],
 )
 def test_a_fit_that_goes_on_in_a_new_model_ends_as_if_it_had_not_stopped(changes):
     whole, whole_history = trained(1, plan(**changes), epochs=6)
@@ -106,6 +113,18 @@ def test_a_fit_that_goes_on_in_a_new_model_ends_as_if_it_had_not_stopped(changes
         assert int(np.argmin(history["val_loss"])) == 2
     for left, right in zip(whole.get_weights(), model.get_weights(), strict=True):
         assert left.tobytes() == right.tobytes()
+
+
+def test_the_mean_of_the_last_weights_is_that_of_each_epochs_end():
+    seen: list[list[np.ndarray]] = []
+    seed_everything(1)
+    model = net()
+    options = FitOptions(
+        4, 1, lambda *_: None, lambda _: None, on_state=lambda *_: seen.append([w.copy() for w in model.get_weights()])
+    )
+    fit(model, blobs(), options, plan(averaged_epochs=2, jit_compile=False))
+    for mean, third, fourth in zip(model.get_weights(), *seen[2:], strict=True):
+        assert mean == pytest.approx((third + fourth) / 2, rel=1e-6)
 
 
 def test_the_time_to_augment_is_told():

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from training.fitting import FitPlan, fit
+from training.fitting import FitPlan, fit, predict
 from training.losses import binary_crossentropy
 from training.nets import quick_net
 from training.results import read_result
 from training.resuming import checkpoint_of, fit_recipe
-from training.run import RunOptions, evaluate, load, run
+from training.run import RunOptions, evaluate, evaluate_mirrored, load, run
 from training.task import Rows, TrainingError
 from training.tasks import TASKS
 from training.tasks.shapes import build_cnn
@@ -72,6 +72,17 @@ def test_accuracy_and_cross_entropy_are_measured_on_the_test_rows():
     test = Rows(np.zeros((2, 1)), np.array([1, 0]))
     metrics = evaluate(np.array([[0.75], [0.5]], np.float32), test, 0.5)
     assert metrics == {"accuracy": 0.5, "loss": pytest.approx(-(np.log(0.75) + np.log(0.5)) / 2), "rows": 2.0}
+
+
+def test_the_accuracy_of_the_mean_over_mirror_images_is_a_figure_of_its_own():
+    image = keras.Input((1, 2, 1), dtype="uint8")
+    hidden = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, keras.layers.Softmax()(hidden))
+    # Left of [1, 0] is the brighter, and its mirror image says right; for a tie the lower class is taken.
+    test = Rows(np.array([[[[255], [0]]], [[[0], [255]]]], np.uint8), np.array([0, 1]))
+    scores = predict(model, test.inputs)
+    assert evaluate(scores, test, 0.5)["accuracy"] == 1.0
+    assert evaluate_mirrored(model, scores, test) == {"flip_averaged_accuracy": 0.5}
 
 
 def test_labels_that_differ_from_the_version_before_are_refused_before_training(pima):
