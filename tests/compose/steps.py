@@ -27,7 +27,7 @@ TRAINING_SECONDS = 1500
 BUDGET_MINUTES = "2"
 SKIPPED = "nothing to train"
 OK_CALLS = 'sum by (instance) (signet_request_seconds_count{method="Predict", code="OK"})'
-RESTART_LOAD = ("--rate", "40", "--seconds", "75", "--deadline-ms", "5000", "--max-errors", "0")
+RESTART_LOAD = ("--rate", "40", "--seconds", "100", "--deadline-ms", "10000", "--max-errors", "0")
 
 
 def build(stack: Stack) -> str:
@@ -152,6 +152,7 @@ def restart_one_after_the_other(stack: Stack) -> str:
         otherwise=f"the load test ended with {load.returncode}: {told[-2000:]} {complaints[-1000:]}",
     )
     (step,) = json.loads(told)["steps"]
+    check(that=set(step["statuses"]) == {"OK"}, otherwise=f"{step['statuses']} came; OK alone was expected")
     return f"{json.dumps(step['statuses'])}, {step['wrong']} wrong, p99 {step['accepted_ms']['p99']:.0f} ms"
 
 
