@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.boards import SERVERS, VERSIONS, board
-from deploy.grafana.panels import STATES, columns, limited, lines, shares, states
+from deploy.grafana.panels import STATES, columns, limited, lines, states
 
 
 def model() -> Dashboard:
@@ -82,9 +82,10 @@ def model() -> Dashboard:
                     {"{{model}} {{version}} {{label}}": _by_label()},
                     span=12,
                 ),
-                shares(
+                lines(
                     "Share of each class",
-                    "Of all rows answered; a shift means other inputs, or another model.",
+                    "Of a version's answered rows; a shift means other inputs, or another model.",
+                    "percentunit",
                     {"{{model}} {{version}} {{label}}": f"{_by_label()} / ignoring(label) group_left {_labelled()}"},
                     span=12,
                 ),

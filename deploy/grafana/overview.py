@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.boards import SERVERS, VERSIONS, board
-from deploy.grafana.panels import columns, heat_map, limited, lines, number, shares
+from deploy.grafana.panels import columns, heat_map, limited, lines, number
 
 REQUESTS = f"signet_request_seconds_count{{{VERSIONS}}}"
 FOUND = f"signet_request_seconds_count{{{VERSIONS}, model!=''}}"
@@ -62,7 +62,7 @@ def overview() -> Dashboard:
                     "Requests by version",
                     "A second, whatever the outcome; without a model: no READY version was found for them.",
                     "reqps",
-                    {"{{model}} {{version}}": f"sum by (model, version) ({_rate(REQUESTS)})"},
+                    {"{{model}} {{version}}": _named(f"sum by (model, version) ({_rate(REQUESTS)})")},
                 ),
                 lines(
                     "Requests by method and status",
@@ -160,10 +160,14 @@ def overview() -> Dashboard:
                 ),
             ],
             "Labels and split": [
-                shares(
+                lines(
                     "Where requests go",
                     "Each version's part of its model's requests: what the split asks for and callers choose.",
-                    {"{{model}} {{version}}": f"sum by (model, version) ({_rate(FOUND)})"},
+                    "percentunit",
+                    {
+                        "{{model}} {{version}}": f"sum by (model, version) ({_rate(FOUND)}) "
+                        f"/ ignoring(version) group_left sum by (model) ({_rate(FOUND)})"
+                    },
                     span=12,
                 ),
                 columns(
@@ -185,8 +189,12 @@ def _rate(selector: str) -> str:
     return f"rate({selector}[$__rate_interval])"
 
 
+def _named(expr: str) -> str:
+    return f"label_replace({expr}, 'model', 'none', 'model', '')"
+
+
 def _quantile(part: float, only: str, by: str) -> str:
-    buckets = f"signet_request_seconds_bucket{{{VERSIONS}, {only}}}"
+    buckets = f"signet_request_seconds_bucket{{{VERSIONS}, {only}, model!=''}}"
     return f"histogram_quantile({part}, sum by ({by}) ({_rate(buckets)}))"
 
 

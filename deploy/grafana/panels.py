@@ -59,12 +59,6 @@ def lines(title: str, description: str, unit: str, exprs: Mapping[str, str], *, 
     return panel.targets(list(queries(exprs)))
 
 
-def shares(title: str, description: str, exprs: Mapping[str, str], *, span: int = 8) -> timeseries.Panel:
-    """Lines stacked to 100 %."""
-    stacked = common.StackingConfig().mode(looks.StackingMode.PERCENT)
-    return lines(title, description, "percentunit", exprs, span=span).stacking(stacked).fill_opacity(60)
-
-
 def limited(panel: timeseries.Panel, *limits: float) -> timeseries.Panel:
     """The panel with a dashed line at each limit: where someone is told."""
     style = common.GraphThresholdsStyleConfig().mode(looks.GraphThresholdsStyleMode.DASHED)
