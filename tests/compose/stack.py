@@ -163,6 +163,11 @@ class Stack:
         found = _json(f"{self._prometheus}/api/v1/targets")["data"]["activeTargets"]
         return {f"{one['labels']['job']} {one['labels']['instance']}": one["health"] for one in found}
 
+    def rules(self) -> dict[str, str]:
+        """What Prometheus says of the health of each rule, by its name."""
+        groups = _json(f"{self._prometheus}/api/v1/rules")["data"]["groups"]
+        return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+
     def copy_out(self, path: str, folder: Path) -> None:
         """Copy a file or folder of the first server into `folder`."""
         run(["docker", "cp", f"{self.container(SERVERS[0])}:{path}", str(folder)])
