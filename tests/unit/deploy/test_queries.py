@@ -22,7 +22,7 @@ from tests import tiny_models as tiny
 from tests.asked_queries import RULES, Asked, asked_by_alerts, asked_by_panels, asked_by_rules, dashboards
 from tests.contract.requests import letters, shades
 from tests.contract.serving_workers import two_workers
-from tests.real_prometheus import Prometheus, real_prometheus, wait_until
+from tests.real_prometheus import Prometheus, program, real_prometheus, wait_until
 from tests.running_server import running_server
 
 EVERY = "500ms"
@@ -45,6 +45,7 @@ VARIABLES = {
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus with our rules, which scrapes both servers for as long as it is asked."""
+    program("prometheus")
     models = tmp_path_factory.mktemp("models")
     for version in (1, 2):
         tiny.put_shades(models, version)
