@@ -103,6 +103,7 @@ class RequestBoundary:
         The rows of a RunMethod are queued; they run when `start` of the model's batcher is called.
         """
         submitted = Submitted(self, method.name, call, reply)
+        self._metrics.in_flight += 1
         try:
             if self._tracer is not None:
                 call.trace = self._tracer.begin(call.metadata())
@@ -146,12 +147,12 @@ class RequestBoundary:
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
             outcome = self.failed(method.name, call, error)
         finally:
-            self._metrics.in_flight -= 1
             self.account(method.name, call, outcome, time.perf_counter() - started)
         return outcome
 
     def account(self, method: str, call: Call, outcome: Outcome, seconds: float) -> None:
         """Metrics, trace and log line of a request that has ended."""
+        self._metrics.in_flight -= 1
         model, version = (call.served.name, str(call.served.version)) if call.served else ("", "")
         self._metrics.observe_request(model, version, method, outcome.code.name, seconds)
         if outcome.error is not None and not isinstance(outcome.error, errors.InternalError):

@@ -65,6 +65,22 @@ def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once_with_when_it_
     crowd.cancel()
 
 
+def test_a_call_that_waits_is_in_flight_until_it_ends(slow):
+    def in_flight() -> float | None:
+        return slow.server.metrics.registry.get_sample_value("signet_requests_in_flight")
+
+    crowd = [ask(slow, WAITING_ROWS // 2, 120) for _ in range(2)]
+    wait_for_rows(slow, "signet_queue_rows", WAITING_ROWS // 2 + 1)
+    assert in_flight() == len(crowd)
+    for one in crowd:
+        one.cancel()
+    for _ in range(10_000):
+        if in_flight() == 0:
+            return
+        slow.models.ListModels(ListModelsRequest(), timeout=60)
+    raise AssertionError(f"{in_flight()} calls are still in flight, though nobody waits")
+
+
 def test_the_rest_of_a_request_whose_caller_left_is_not_run(slow):
     crowd = ask(slow, WAITING_ROWS, 120)
     wait_for_rows(slow, "signet_queue_rows", 1)
