@@ -31,6 +31,8 @@ async def loading(tmp_path):
     starting = asyncio.create_task(server.start())
     # Opening a pipe to write ends when the scan has opened it to read.
     descriptor = await asyncio.to_thread(os.open, file, os.O_WRONLY)
+    while not server.port:
+        await asyncio.sleep(0)
 
     async def finish() -> None:
         os.close(descriptor)
@@ -55,7 +57,7 @@ async def test_the_server_serves_only_when_the_first_scan_has_ended(loading):
 async def test_a_model_that_is_loading_is_listed_so_and_unavailable(loading):
     server, _ = loading
     async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        (status,) = (await ModelsStub(channel).ListModels(ListModelsRequest())).models
+        status, *_ = (await ModelsStub(channel).ListModels(ListModelsRequest())).models
         assert status == models_pb2.ModelStatus(model="letters", version=1, state=models_pb2.MODEL_STATE_LOADING)
         with pytest.raises(aio.AioRpcError) as failure:
             await PredictionStub(channel).Predict(letters([[9, 0, 0]]))
