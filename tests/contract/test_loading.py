@@ -32,7 +32,7 @@ async def loading(tmp_path):
     # Opening a pipe to write ends when the scan has opened it to read.
     descriptor = await asyncio.to_thread(os.open, file, os.O_WRONLY)
     while not server.port:
-        await asyncio.sleep(0)
+        await asyncio.to_thread(os.sched_yield)
 
     async def finish() -> None:
         os.close(descriptor)
