@@ -44,7 +44,7 @@ def build(stack: Stack) -> str:
 
 
 def train(stack: Stack) -> str:
-    """Train into the empty volume, without a network: what takes long by hand in bounded times, then what is missing."""
+    """Train into the empty volume, without a network: what takes long by hand in bounded time, then what is missing."""
     told = ""
     for task, minutes in BY_HAND.items():
         arguments = (task, "--out", "/models", "--budget-minutes", minutes)
