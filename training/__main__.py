@@ -65,6 +65,7 @@ def _train(arguments: list[str]) -> None:
         fresh=flags.fresh,
         results=flags.results if flags.record else None,
         quantize=flags.quantize == "int8",
+        teacher=flags.teacher,
     )
     folder = run(task, recipe, options, Console())
     print(f"package: {folder}")

@@ -5,7 +5,12 @@ Owns the measurement: a short fit of a model that is thrown away. Does not know 
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.task import Dataset, FitOptions, Recipe, TrainingError
 
@@ -13,7 +18,13 @@ MEASURED_BATCHES = 20
 MEASURED_EPOCHS = 4
 
 
-def epochs_within(recipe: Recipe, dataset: Dataset, seconds: float, seed: int) -> tuple[int, float]:
+def epochs_within(
+    recipe: Recipe,
+    dataset: Dataset,
+    seconds: float,
+    seed: int,
+    teacher: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None,
+) -> tuple[int, float]:
     """As many epochs as fit into `seconds`, at least 1; and the seconds of one, as measured.
 
     Fits a few batches and their share of the validation rows for a few epochs, of which the first, which compiles,
@@ -29,7 +40,9 @@ def epochs_within(recipe: Recipe, dataset: Dataset, seconds: float, seed: int) -
         train=dataset.train.take(slice(0, rows)),
         validation=dataset.validation.take(slice(0, math.ceil(len(dataset.validation) * share))),
     )
-    options = FitOptions(MEASURED_EPOCHS, seed, lambda *_: ends.append(time.monotonic()), lambda _: None)
+    options = FitOptions(
+        MEASURED_EPOCHS, seed, lambda *_: ends.append(time.monotonic()), lambda _: None, teacher=teacher
+    )
     recipe.fit(recipe.build(part), part, options)
     if len(ends) <= MEASURED_EPOCHS:
         raise TrainingError(f"recipe {recipe.name} does not train by epochs: it cannot keep to --budget-minutes")

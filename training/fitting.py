@@ -23,6 +23,19 @@ EVALUATION_BATCH_ROWS = 500
 Augment = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 """Images [rows, height, width, channels] uint8 to as many changed ones; called anew each epoch."""
 
+
+@dataclass(frozen=True)
+class Drawn:
+    """The rows of an epoch in its order: `truth` [rows] classes, `targets` what the loss compares the scores with."""
+
+    inputs: NDArray[Any]
+    truth: NDArray[np.int64]
+    targets: NDArray[Any]
+
+
+Draw = Callable[[Rows, np.random.Generator], Drawn]
+"""Training rows to those of an epoch; called anew each epoch."""
+
 Weights = list[NDArray[Any]]
 
 
@@ -46,14 +59,21 @@ class FitPlan:
     whole_epochs: bool = False
 
 
-def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan) -> History:
-    """Train `model` in place for `options.epochs` epochs; give loss and accuracy of each, on train and validation."""
+def fit(model: keras.Model, dataset: Dataset, options: FitOptions, plan: FitPlan, draw: Draw | None = None) -> History:
+    """Train `model` in place for `options.epochs` epochs; give loss and accuracy of each, on train and validation.
+
+    `draw` gives an epoch's rows; without it they are shuffled and augmented as `plan` says, and the truth is learned.
+    """
     train = dataset.train
     steps = -(-len(train) // plan.batch_rows)
     optimizer = plan.optimizer(steps * options.epochs)
     optimizer.build(model.trainable_variables)
     step = _compiled_step(model, optimizer, plan)
-    run_epoch = _compiled_epoch(step, train, plan) if plan.whole_epochs else _stepwise_epoch(step, train, plan, options)
+    run_epoch = (
+        _compiled_epoch(step, train, plan)
+        if plan.whole_epochs
+        else _stepwise_epoch(step, train, plan, options, draw or partial(_shuffled, plan=plan, options=options))
+    )
     generator = np.random.default_rng(options.seed)
     history: History = {}
     best: Weights = []
@@ -144,12 +164,12 @@ def decide(scores: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.in
 
 
 def _compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, plan: FitPlan) -> Callable[..., Any]:
-    """One step on (inputs, truth): gives the sum of the losses and the number of right answers."""
+    """One step on (inputs, truth, targets): gives the sum of the losses and the number of right answers."""
 
-    def step(inputs: Any, truth: Any) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
+    def step(inputs: Any, truth: Any, targets: Any) -> tuple[Any, Any]:  # noqa: ANN401 - tensors
         with tf.GradientTape() as tape:
             scores = model(inputs, training=True)
-            losses = plan.loss(truth, scores)
+            losses = plan.loss(targets, scores)
             mean = tf.reduce_mean(losses)
         variables = model.trainable_variables
         optimizer.apply(tape.gradient(mean, variables), variables)
@@ -171,7 +191,8 @@ def _compiled_epoch(step: Callable[..., Any], train: Rows, plan: FitPlan) -> Cal
         sums = []
         for start in range(0, len(train), plan.batch_rows):
             index = order[start : start + plan.batch_rows]
-            sums.append(step(tf.gather(inputs, index), tf.gather(truth, index)))
+            chosen = tf.gather(truth, index)
+            sums.append(step(tf.gather(inputs, index), chosen, chosen))
         losses, right = zip(*sums, strict=True)
         return tf.add_n(losses), tf.add_n(right)
 
@@ -183,22 +204,27 @@ def _compiled_epoch(step: Callable[..., Any], train: Rows, plan: FitPlan) -> Cal
 
 
 def _stepwise_epoch(
-    step: Callable[..., Any], train: Rows, plan: FitPlan, options: FitOptions
+    step: Callable[..., Any], train: Rows, plan: FitPlan, options: FitOptions, draw: Draw
 ) -> Callable[[np.random.Generator], Any]:
-    """An epoch of compiled steps, the rows augmented before it begins."""
+    """An epoch of compiled steps, its rows drawn before it begins."""
 
     def run(generator: np.random.Generator) -> tuple[float, int]:
-        rows = train.take(generator.permutation(len(train)))
-        inputs = rows.inputs
-        if plan.augment:
-            clock = time.perf_counter()
-            inputs = plan.augment(inputs, generator)
-            options.on_augment(time.perf_counter() - clock)
+        drawn = draw(train, generator)
         sums = []
         for start in range(0, len(train), plan.batch_rows):
-            stop = min(start + plan.batch_rows, len(train))
-            sums.append(step(tf.constant(inputs[start:stop]), tf.constant(rows.truth[start:stop])))
-            options.on_rows(stop - start)
+            part = slice(start, min(start + plan.batch_rows, len(train)))
+            sums.append(step(*(tf.constant(array[part]) for array in (drawn.inputs, drawn.truth, drawn.targets))))
+            options.on_rows(part.stop - start)
         return sum(float(loss) for loss, _ in sums), sum(int(right) for _, right in sums)
 
     return run
+
+
+def _shuffled(train: Rows, generator: np.random.Generator, plan: FitPlan, options: FitOptions) -> Drawn:
+    rows = train.take(generator.permutation(len(train)))
+    inputs = rows.inputs
+    if plan.augment:
+        clock = time.perf_counter()
+        inputs = plan.augment(inputs, generator)
+        options.on_augment(time.perf_counter() - clock)
+    return Drawn(inputs, rows.truth, rows.truth)

@@ -45,6 +45,12 @@ def add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         "(default: checkpoints in SIGNET_CACHE, else in the user's cache folder)",
     )
     parser.add_argument("--fresh", action="store_true", help="begin anew even if a checkpoint of the same run is there")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="PACKAGE",
+        help="the folder of the package whose soft answers teach a recipe that is taught: models/fashion_mnist/7",
+    )
     parser.add_argument("--record", action="store_true", help="record the result in the folder of --results")
     parser.add_argument(
         "--results",

@@ -18,12 +18,16 @@ def record_run(task: Task, record: RunRecord, parameters: int, data: Path | None
     """Write what a published run of `task` gave into `folder`; give the file."""
     rows = len(record.dataset.test)
     command = ["signet-train", task.name, "--recipe", record.recipe.name, "--seed", str(record.seed)]
+    if record.teacher:
+        # A name within the repository, as the flag takes it where models/ is one.
+        command += ["--teacher", f"models/{record.teacher['package']}"]
     told = {
         **_circumstances(record.recipe, command, record.epochs, data),
         "date": record.started.strftime("%Y-%m-%d"),
         "seed": record.seed,
         "parameters": parameters,
         "compute": record.compute,
+        **({"teacher": dict(record.teacher)} if record.teacher else {}),
         "seconds": round(record.seconds, 1),
         "augment_share": round(record.augment_seconds / record.seconds, 4),
         "rows": {

@@ -21,13 +21,14 @@ from training.precision import BFLOAT16, FLOAT32, computes_in, computing_in
 from training.progress import FitProgress
 from training.seeding import seed_everything
 from training.task import Dataset, FitOptions, FitState, History, Recipe, Task
+from training.teacher import Teacher
 
 
 @dataclass(frozen=True)
 class FitSettings:
     """How to fit: `epochs` at most, fewer if `budget_minutes` says so; `checkpoints` is the folder, None keeps none.
 
-    `fresh`: begin anew even if there is a checkpoint.
+    `fresh`: begin anew even if there is a checkpoint. `teacher`: what teaches a recipe that is taught.
     """
 
     seed: int
@@ -35,6 +36,7 @@ class FitSettings:
     budget_minutes: float | None = None
     checkpoints: Path | None = None
     fresh: bool = False
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def checkpoint_of(task: Task, recipe: Recipe, dataset: Dataset, settings: FitSet
     }
     if computes_in(recipe.compute) != FLOAT32:
         identity["compute"] = BFLOAT16
+    if settings.teacher:
+        identity["teacher"] = settings.teacher.told["sha256"]
     name = f"{task.name}-{recipe.name}-seed{settings.seed}"
     checkpoint = Checkpoint(settings.checkpoints, name, identity)
     if settings.fresh:
@@ -89,6 +93,8 @@ def fit_recipe(
     console.print(
         f"recipe {recipe.name}: {model.count_params():,} parameters, {epochs} epochs, seed {settings.seed}, {compute}"
     )
+    if settings.teacher:
+        console.print(f"taught by {settings.teacher.told['package']}, which answers every training image first")
     progress = FitProgress(epochs, len(dataset.train), console)
     if saved and checkpoint:
         console.print(f"goes on after epoch {saved.state.epoch} from {checkpoint.path}", markup=False, soft_wrap=True)
@@ -109,6 +115,7 @@ def fit_recipe(
             on_augment=progress.augmented,
             on_state=keep,
             resumed=saved.state if saved else None,
+            teacher=settings.teacher.answers if settings.teacher else None,
         )
         history = recipe.fit(model, dataset, options)
         seconds = progress.seconds
@@ -159,7 +166,8 @@ def _epochs(recipe: Recipe, dataset: Dataset, settings: FitSettings, console: Co
     if settings.budget_minutes is None:
         return settings.epochs
     seed_everything(settings.seed)
-    fitting, seconds = epochs_within(recipe, dataset, 60 * settings.budget_minutes, settings.seed)
+    teacher = settings.teacher.answers if settings.teacher else None
+    fitting, seconds = epochs_within(recipe, dataset, 60 * settings.budget_minutes, settings.seed, teacher)
     epochs = min(fitting, settings.epochs)
     console.print(
         f"budget: {settings.budget_minutes:g} minutes at {seconds:.3g} s an epoch, as a short fit measured: "

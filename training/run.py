@@ -22,6 +22,7 @@ from training.report import write_report
 from training.resuming import FitSettings, checkpoint_of, fit_recipe, telling_where_to_go_on
 from training.seeding import seed_everything
 from training.task import Dataset, FitOptions, Recipe, Rows, RunRecord, Task, TrainingError
+from training.teacher import Teacher, open_teacher
 
 MIRRORED = "flip_averaged_accuracy"
 """Never what a package answers: a server runs each image once."""
@@ -33,7 +34,7 @@ class RunOptions:
 
     `checkpoints`: the folder that they are kept in; None keeps none. `fresh`: begin anew even if there is one.
     `results`: the folder that the run is recorded in; None records nothing. `quantize`: publish INT8 too if it is as
-    good.
+    good. `teacher`: the folder of the package that teaches a recipe that is taught.
     """
 
     repository: Path
@@ -46,9 +47,10 @@ class RunOptions:
     fresh: bool = False
     results: Path | None = None
     quantize: bool = False
+    teacher: Path | None = None
 
     def fit_settings(self, recipe: Recipe) -> FitSettings:
-        """The same with what is the recipe's own."""
+        """The same with what is the recipe's own, but the teacher."""
         return FitSettings(
             seed=recipe.seed if self.seed is None else self.seed,
             epochs=recipe.epochs if self.epochs is None else self.epochs,
@@ -64,6 +66,7 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
     settings = options.fit_settings(recipe)
     seed_everything(settings.seed)
     dataset = load(task, recipe, options.data, settings.seed, console)
+    settings = replace(settings, teacher=_teacher(recipe, options.teacher, dataset))
     packaged = replace(task, **recipe.package)
     check_repository(options.repository, packaged.name, dataset.class_indices)
     checkpoint = checkpoint_of(task, recipe, dataset, settings)
@@ -95,6 +98,7 @@ def run(task: Task, recipe: Recipe, options: RunOptions, console: Console) -> Pa
             seconds=fitted.seconds + time.perf_counter() - clock,
             augment_seconds=fitted.augment_seconds,
             compute=fitted.compute,
+            teacher=settings.teacher.told if settings.teacher else {},
         )
         model = fitted.model
         folder = export_package(
@@ -116,6 +120,7 @@ def run_without_export(task: Task, recipe: Recipe, options: RunOptions, console:
     settings = options.fit_settings(recipe)
     seed_everything(settings.seed)
     dataset = load(task, recipe, options.data, settings.seed, console)
+    settings = replace(settings, teacher=_teacher(recipe, options.teacher, dataset))
     checkpoint = checkpoint_of(task, recipe, dataset, settings)
     fitted = fit_recipe(recipe, dataset, settings, checkpoint, console)
     threshold = {**task.decision, **recipe.package.get("decision", {})}.get("threshold", 0.5)
@@ -180,6 +185,16 @@ def evaluate(scores: np.ndarray, test: Rows, threshold: float) -> dict[str, floa
         "loss": float(-np.mean(np.log(np.maximum(likelihood, keras.config.epsilon())))),
         "rows": float(len(test)),
     }
+
+
+def _teacher(recipe: Recipe, package: Path | None, dataset: Dataset) -> Teacher | None:
+    if package is None and recipe.taught:
+        raise TrainingError(
+            f"recipe {recipe.name}: --teacher is missing; it names the folder of the package that teaches it"
+        )
+    if package is not None and not recipe.taught:
+        raise TrainingError(f"--teacher {package}: recipe {recipe.name} has no teacher")
+    return open_teacher(package, dataset) if package else None
 
 
 def evaluate_mirrored(model: keras.Model, scores: np.ndarray, test: Rows) -> dict[str, float]:

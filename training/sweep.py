@@ -123,6 +123,7 @@ def _work(parser: argparse.ArgumentParser, flags: argparse.Namespace) -> None:
             epochs=flags.epochs,
             checkpoints=flags.checkpoints,
             fresh=flags.fresh,
+            teacher=flags.teacher,
         )
         try:
             told = run_without_export(task, recipe, options, Console(quiet=True))

@@ -81,7 +81,8 @@ class FitOptions:
     `on_rows(rows)`: so many more rows were trained on. `on_epoch(epoch, epochs, figures)`: an epoch has ended; `epoch`
     counts from 1, figures are floats by name (loss, accuracy, val_loss, val_accuracy). `on_augment(seconds)`: so long
     it took to augment. `on_state(epoch, state)`: `state()` gives what the next epoch starts from, if it is wanted.
-    `resumed`: the state to go on from.
+    `resumed`: the state to go on from. `teacher`: gives its soft answers [rows, classes] to a recipe that is
+    taught.
     """
 
     epochs: int
@@ -91,6 +92,7 @@ class FitOptions:
     on_augment: Callable[[float], None] = lambda _: None
     on_state: Callable[[int, Callable[[], FitState]], None] = lambda *_: None
     resumed: FitState | None = None
+    teacher: Callable[[NDArray[Any]], NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Recipe:
     `course_figure`: what the course got with the same recipe, in words. `package`: fields of the task that the packages
     of this recipe state otherwise. `cross_validated`: the table is so small that its figures come from 10 x 10 folds.
     `mirrors`: it trains on mirrored images too, and so its report tells, beside the accuracy, that of the mean of the
-    answers for an image and its mirror image.
+    answers for an image and its mirror image. `taught`: it learns from the soft answers of a package, its teacher.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Recipe:
     package: Mapping[str, Any] = field(default_factory=dict)
     cross_validated: bool = False
     mirrors: bool = False
+    taught: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class RunRecord:
 
     `scores` [test rows, classes or 1] float32: Keras' outputs on `dataset.test`. `started` in UTC. `seconds` to fit and
     test, over all parts of a run that was stopped, and of them `augment_seconds` to augment. `compute`: in which
-    numbers it was fitted.
+    numbers it was fitted. `teacher`: package, recipe and sha256 of what taught it, empty if nothing did.
     """
 
     task: Task
@@ -167,3 +170,4 @@ class RunRecord:
     seconds: float
     augment_seconds: float = 0.0
     compute: str = "float32"
+    teacher: Mapping[str, Any] = field(default_factory=dict)

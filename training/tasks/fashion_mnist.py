@@ -5,13 +5,16 @@
     signet-train fashion_mnist --recipe conv              36 min              85.8 %: over-fits, watch its curves
     signet-train fashion_mnist --recipe pool              10 min              89.3 %, the course: 89.09 %
     signet-train fashion_mnist --recipe vgg7              100 min             the course: 92.52 %
-    signet-train fashion_mnist --recipe vgg7_augmented    hours               the course: 92.88 %
-    signet-train fashion_mnist --recipe resnet            hours
+    signet-train fashion_mnist --recipe vgg7_augmented    an hour             the course: 92.88 %
+    signet-train fashion_mnist --recipe resnet            2 hours
+    signet-train fashion_mnist --recipe quick_distilled --teacher models/fashion_mnist/N
+                                                          20 min              the net of quick, taught by resnet
 
 `lenet`, `conv`, `pool` and `vgg7` train on the first three quarters of the 60,000 images and keep the rest for
 validation, as the course does, and end with the weights of the epoch with the lowest validation loss; the others keep
 2,000, drawn by the seed. Augmentation is drawn anew each epoch from training rows alone, where the course appends
-augmented copies and then validates on them. The test images are read once, at the end.
+augmented copies and then validates on them. The test images are read once, at the end. `vgg7_augmented` and `resnet`
+compute in bfloat16 where the processor has it, in half the time, and keep their weights, and the package, in float32.
 """
 
 from collections.abc import Callable
@@ -22,8 +25,9 @@ import keras
 
 from training import augment, nets
 from training.datasets.fashion_mnist import SIZE_PIXELS, load_as_the_course_splits, load_fashion_mnist
+from training.distilling import fit_taught
 from training.fitting import FitPlan, fit
-from training.losses import smoothed_crossentropy
+from training.losses import smoothed_crossentropy, taught_crossentropy
 from training.schedules import OneCycle
 from training.task import Dataset, Recipe, Task
 
@@ -86,6 +90,18 @@ RECIPES = (
         mirrors=True,
         build=_built(nets.quick_net),
         fit=partial(fit, plan=ONE_CYCLE_PLAN),
+        augment=ONE_CYCLE_PLAN.augment,
+    ),
+    Recipe(
+        name="quick_distilled",
+        summary="The net of `quick`, taught by another package's soft answers, one cycle of thirty epochs",
+        epochs=30,
+        batch_rows=128,
+        seed=1,
+        mirrors=True,
+        taught=True,
+        build=_built(nets.quick_net),
+        fit=partial(fit_taught, plan=replace(ONE_CYCLE_PLAN, loss=taught_crossentropy)),
         augment=ONE_CYCLE_PLAN.augment,
     ),
     _course("lenet", "LeNet-5 of 1998, its page of 32 x 32 pixels kept by a border", nets.lenet5),

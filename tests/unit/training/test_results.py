@@ -43,6 +43,13 @@ def test_a_recorded_run_tells_how_to_get_the_same_figure_again_and_no_path_of_th
     assert "somebody" not in path.read_text("utf-8")
 
 
+def test_a_taught_runs_command_names_its_teacher(tmp_path):
+    teacher = {"package": "dots/7", "recipe": "large", "sha256": 64 * "0"}
+    run = read_result(recorded(tmp_path, "run", teacher=teacher))["run"]
+    assert "--teacher models/dots/7" in run["command"]
+    assert run["teacher"] == teacher
+
+
 def test_epochs_that_are_not_the_recipes_are_part_of_the_command(tmp_path):
     assert "--epochs 1" in read_result(recorded(tmp_path, "run", epochs=1))["run"]["command"]
 
@@ -115,4 +122,5 @@ def test_the_table_is_printed_without_tensorflow():
 def test_no_recorded_result_names_a_folder_of_a_machine():
     for path in (ROOT / "training" / "results").glob("*.json"):
         for name, told in json.loads(path.read_text("utf-8")).items():
-            assert "/" not in (told.get("command", "") if isinstance(told, dict) else ""), f"{path.name}: {name}"
+            command = told.get("command", "") if isinstance(told, dict) else ""
+            assert not re.search(r"(?<!\S)[/~.]", command), f"{path.name}: {name}"
