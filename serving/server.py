@@ -80,7 +80,7 @@ class Server:
         scan = asyncio.create_task(self._scan())
         try:
             # While models are read and opened; what is measured of them would suffer.
-            with self._loader.undisturbed:
+            with self._loader.quiet.disturbing():
                 listener = await self._build_listener()
                 if self._team is None:
                     await listener.start()

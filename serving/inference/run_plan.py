@@ -7,7 +7,6 @@ who runs.
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from serving.inference.batchable import made_up_rows
 from serving.inference.parted import LEAST_ROWS, PartedSession
 from serving.inference.providers import CPU
+from serving.inference.quiet import Quiet
 from serving.inference.session import OnnxSession, RunEnd, Session, SessionError
 from serving.inference.signature import Signature, Tensors, TensorSpec
 
@@ -77,20 +77,21 @@ def plan_runs(
     rows: Tensors | None,
     *,
     measure: bool,
-    undisturbed: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - stateless
+    quiet: Quiet | None = None,
 ) -> RunPlan:
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
     of a row are short gets one thread for few rows, and for full runs that are not short more, in parts where its rows
-    are free; any other model gets `threads` for all runs; unless they are measured to be slower. `undisturbed` is held
-    while it measures. Raises as `open_session` does.
+    are free; any other model gets `threads` for all runs; unless they are measured to be slower. `quiet`: with
+    what others measure. Raises as `open_session` does.
     """
     compared = measure and threads > 1
-    with ThreadPoolExecutor(2) as openers:
+    quiet = quiet or Quiet()
+    with quiet.disturbing(), ThreadPoolExecutor(2) as openers:
         first, *wider = openers.map(open_session, (1, threads) if compared else (threads,))
     trial = _Trial(first.signature, rows)
-    with undisturbed:
+    with quiet.measuring():
         if wider:
             return _compared(first, wider[0], trial, max_batch_rows)
         return _plan(first, first, trial, max_batch_rows, trial.seconds(first, 1))

@@ -5,7 +5,6 @@ proof of batching. Does not know other models, nor states.
 """
 
 import hashlib
-import threading
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +15,7 @@ from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.providers import CPU
+from serving.inference.quiet import Quiet
 from serving.inference.row_queue import RowQueue
 from serving.inference.run_plan import RunPlan, plan_runs
 from serving.inference.runner import runner
@@ -53,13 +53,13 @@ class LoadSettings:
 class Loader:
     """Loads versions for one server, all with the same settings; several at once, of which one is measured.
 
-    `undisturbed` is held by whoever measures, and by whoever does what measuring would suffer from.
+    `quiet` is for others who do what measuring would suffer from.
     """
 
     def __init__(self, settings: LoadSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self.undisturbed = threading.Lock()
+        self.quiet = Quiet()
 
     def load(self, folder: Path, name: str, version: int) -> ServedModel:
         """Load and check the version in `folder`; blocks.
@@ -73,7 +73,8 @@ class Loader:
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
+        with self.quiet.disturbing():
+            reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
         inline = plan.inline and not reason
         executor = None if inline else runner(f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
@@ -102,10 +103,11 @@ class Loader:
         if not (folder / MANIFEST).is_file():
             plan = self._plan(str(folder / MODEL), None)
             return plan, bare_manifest(name, version, plan.few.signature, labels_beside(folder)), None, None
-        manifest = read_manifest(folder / MANIFEST)
-        _check_identity(manifest, name, version)
-        model = _checked_model(folder, manifest)
-        inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
+        with self.quiet.disturbing():
+            manifest = read_manifest(folder / MANIFEST)
+            _check_identity(manifest, name, version)
+            model = _checked_model(folder, manifest)
+            inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
         enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
         plan = self._plan(model, rows)
@@ -114,7 +116,8 @@ class Loader:
         _check_class_indices_kept(folder, manifest)
         if manifest.golden is None:
             return plan, manifest, None, None
-        results = [check_golden(session, manifest.golden, inputs, outputs) for session in plan.sessions]
+        with self.quiet.disturbing():
+            results = [check_golden(session, manifest.golden, inputs, outputs) for session in plan.sessions]
         return plan, manifest, max(results, key=lambda result: result.max_abs_difference), rows
 
     def _plan(self, model: bytes | str, rows: Tensors | None) -> RunPlan:
@@ -125,7 +128,7 @@ class Loader:
             self._settings.max_batch_rows,
             rows,
             measure=self._settings.measure_threads and check_provider(settings.provider) == CPU,
-            undisturbed=self.undisturbed,
+            quiet=self.quiet,
         )
 
     def _labelling(self, session: Session, manifest: Manifest, labeller: Labeller | None) -> Session:

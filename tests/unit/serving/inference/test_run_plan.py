@@ -1,12 +1,14 @@
 """A model's threads, and where its runs are made, are chosen by running it."""
 
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from serving.inference.parted import PartedSession
+from serving.inference.quiet import Quiet
 from serving.inference.run_plan import Open, RunPlan, plan_runs
 from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
 from serving.inference.signature import Tensors
@@ -131,34 +133,40 @@ def test_a_model_whose_rows_may_be_larger_than_those_measured_is_not_run_inline(
     assert not plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True).inline
 
 
-class Turn(AbstractContextManager[None]):
-    """Something that is held for a time."""
+class WatchedQuiet(Quiet):
+    """Knows what goes on now."""
 
-    held = False
+    now = ""
 
-    def __enter__(self) -> None:
-        self.held = True
+    @contextmanager
+    def disturbing(self) -> Iterator[None]:
+        with super().disturbing():
+            self.now = "disturbing"
+            yield
 
-    def __exit__(self, *_: object) -> None:
-        self.held = False
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        with super().measuring():
+            self.now = "measuring"
+            yield
 
 
-def test_sessions_are_opened_before_and_run_while_nothing_disturbs():
-    turn = Turn()
+def test_sessions_are_opened_beside_others_and_measured_alone():
+    quiet = WatchedQuiet()
     opened, run = [], []
 
     class WatchedSession(OnnxSession):
         def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
-            run.append(turn.held)
+            run.append(quiet.now)
             return super().run(inputs, end)
 
     def open_session(threads: int) -> OnnxSession:
-        opened.append(turn.held)
+        opened.append(quiet.now)
         return WatchedSession.open(tiny.linear_model(), SessionSettings(threads))
 
-    plan_runs(open_session, 4, FULL, None, measure=True, undisturbed=turn)
-    assert set(opened) == {False}
-    assert set(run) == {True}
+    plan_runs(open_session, 4, FULL, None, measure=True, quiet=quiet)
+    assert set(opened) == {"disturbing"}
+    assert set(run) == {"measuring"}
 
 
 def test_what_cannot_be_opened_is_told():
