@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p signet -f deploy/compose.yaml
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference dashboards released constraints clean
+.PHONY: help demo serve train records records-check test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference dashboards released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ serve: .venv/.installed ## Serve models/ on the default ports until Ctrl-C (ARGS
 train: .venv/.installed ## Train a task into models/: make train TASK=pima ARGS="--seed 7"
 	$(if $(TASK),,$(error make train needs a task: make train TASK=pima, shapes or fashion_mnist))
 	$(BIN)/signet-train $(TASK) --out models $(ARGS)
+
+records: .venv/.installed ## Train and record the long recipes, one after the other: hours; stopped, it goes on (ARGS="--out DIR")
+	@$(BIN)/python -m training.records $(ARGS)
+
+records-check: .venv/.installed ## Verify and measure the packages of models/fashion_mnist: minutes (ARGS=--record for README's table)
+	@$(BIN)/python -m tests.load.records $(ARGS)
 
 # Two processes: TensorFlow brings its own copies of messages that TensorFlow Serving's protocol is made of.
 test: .venv/.installed ## Run the unit and contract tests (those of alerts and dashboards need Debian's `prometheus`)

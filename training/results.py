@@ -94,7 +94,7 @@ def _line(result: Mapping[str, Any]) -> str:
         _test(run) if run else "",
         either["course_figure"],
         _seeds(sweep) if sweep else "",
-        _duration(run["seconds"]) + f" on {run['machine']['cores']} cores" if run else "",
+        duration(run["seconds"]) + f" on {run['machine']['cores']} cores" if run else "",
     )
     return "| " + " | ".join(cell or "-" for cell in cells) + " |\n"
 
@@ -114,7 +114,8 @@ def _seeds(sweep: Mapping[str, Any]) -> str:
     return f"{sweep['seeds']} seeds: {told}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """The time in words: 50 s, 14 min, 2 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
