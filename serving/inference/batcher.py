@@ -49,6 +49,7 @@ class Batcher:
         self._running = False
         self._shares: list[Share] = []
         self._end: RunEnd | None = None
+        self._watched = False
         self._witnessed: SharedRun | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -74,7 +75,9 @@ class Batcher:
         closed, InvalidInput if the model fails on these rows. Cancelled, its rows not yet running leave the queue.
         """
         future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-        waiting = self.submit(inputs, deadline, future, priority, witness)
+        waiting = self.submit(inputs, deadline, future, priority)
+        if witness is not None:
+            self.watch(waiting, witness)
         self.start()
         try:
             return await future
@@ -82,14 +85,7 @@ class Batcher:
             if future.cancelled():
                 self.discard(waiting)
 
-    def submit(
-        self,
-        inputs: Tensors,
-        deadline: float,
-        slot: Slot,
-        priority: int = NORMAL,
-        witness: Witness | None = None,
-    ) -> Waiting:
+    def submit(self, inputs: Tensors, deadline: float, slot: Slot, priority: int = NORMAL) -> Waiting:
         """Queue `inputs` until `start`; their outputs, or the error, go to `slot`.
 
         Raises ModelNotReady, and Overloaded and DeadlineExceeded as `RowQueue.put`.
@@ -97,12 +93,17 @@ class Batcher:
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
         rows = self._session.signature.rows(inputs)
-        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority, witness)
+        waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
         self._queue.put(waiting)
         self._idle.clear()
         if deadline < self._alarm.time and self._executor is not None:
             self._alarm.set(deadline)
         return waiting
+
+    def watch(self, waiting: Waiting, witness: Witness) -> None:
+        """Tell `witness` which runs the rows of `waiting` are in; between `submit` and `start`."""
+        waiting.witness = witness
+        self._watched = True
 
     def start(self) -> None:
         """Start a run of what was submitted, unless one is under way: that one's end starts the next.
@@ -164,7 +165,8 @@ class Batcher:
             return
         for share in shares:
             self._metrics.queue_seconds.observe(now - share.caller.arrived)
-        self._witnessed = _told_witnesses(shares, now)
+        if self._watched:
+            self._witnessed = _told_witnesses(shares, now)
         loop = asyncio.get_running_loop()
         if self._executor is None:
             self._end_run(shares, self._outcomes(shares, None), now)

@@ -67,11 +67,11 @@ class Waiting:
     arrived: float
     future: Slot
     priority: int = NORMAL
-    witness: Witness | None = None
     number: int = 0
     taken: int = 0
     answered: int = 0
     pieces: list[Tensors] | None = None
+    witness: Witness | None = None
 
     def fail(self, error: Exception) -> None:
         """Give the caller an error, unless it is gone or has one."""

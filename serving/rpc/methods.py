@@ -29,7 +29,7 @@ class Call:
 
     `deadline`: seconds of time.monotonic(). `metadata` is asked for only where requests are split. `split_key`: the
     name of the metadata that keeps requests together, or "". `request_id`: what the message says. `trace`: of a call
-    that is traced. `trailers` go with the answer.
+    that is traced.
     """
 
     deadline: float
@@ -38,13 +38,11 @@ class Call:
     served: ServedModel | None = None
     request_id: str = ""
     trace: CallTrace | None = None
-    trailers: Metadata = ()
 
     def identify(self) -> str:
-        """The id by which the call is written down, the same each time; the caller finds it in `trailers`."""
-        if not self.trailers:
-            self.trailers = ((request_id.NAME, request_id.request_id(self.request_id, self.metadata())),)
-        return str(self.trailers[0][1])
+        """The id by which the call is written down, the same each time."""
+        self.request_id = request_id.request_id(self.request_id, self.metadata())
+        return self.request_id
 
     def key(self, request_id: str = "") -> str:
         """What keeps requests of a split together: the metadata that was named for it, or else the request's id."""

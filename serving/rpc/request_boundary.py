@@ -14,11 +14,12 @@ from google.protobuf.message import DecodeError
 from serving import errors
 from serving.logs import Log
 from serving.metrics import Metrics
+from serving.rpc import request_id
 from serving.rpc.call_trace import CallEnd, Tracer
 from serving.rpc.in_order import in_order
-from serving.rpc.methods import Call, Reply, Request, RunMethod, StreamMethod, UnaryMethod
+from serving.rpc.methods import Call, Metadata, Reply, Request, RunMethod, StreamMethod, UnaryMethod
 from serving.rpc.outcome import Outcome, status_of
-from serving.rpc.submitted import Submitted
+from serving.rpc.submitted import Submitted, TracedSubmitted
 
 STREAM_WINDOW = 64
 """Requests of one stream that are worked on at once."""
@@ -63,12 +64,11 @@ class RequestBoundary:
 
     def _unary(self, method: UnaryMethod) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
-            call = self._call(context)
-            outcome = await self._answer(method, data, call)
+            outcome, trailers = await self._answer(method, data, self._call(context))
             if outcome.error is not None:
-                await context.abort(outcome.code, outcome.text, (*outcome.trailers, *call.trailers))
-            if call.trailers:
-                context.set_trailing_metadata(call.trailers)
+                await context.abort(outcome.code, outcome.text, (*outcome.trailers, *trailers))
+            if trailers:
+                context.set_trailing_metadata(trailers)
             return outcome.answer
 
         return handle
@@ -76,7 +76,7 @@ class RequestBoundary:
     def _stream(self, method: StreamMethod[Any]) -> Callable[[Any, Any], AsyncIterator[bytes]]:
         async def handle(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
             async def answer(data: bytes) -> bytes:
-                outcome = await self._answer(method, data, self._call(context))
+                outcome, _ = await self._answer(method, data, self._call(context))
                 if outcome.error is None:
                     return outcome.answer
                 request = _parsed_or_none(method.request_type, data)
@@ -102,11 +102,13 @@ class RequestBoundary:
 
         The rows of a RunMethod are queued; they run when `start` of the model's batcher is called.
         """
-        submitted = Submitted(self, method.name, call, reply)
+        if self._tracer is not None and (trace := self._tracer.begin(call.metadata())) is not None:
+            call.trace = trace
+            submitted: Submitted = TracedSubmitted(self, method.name, call, reply, trace)
+        else:
+            submitted = Submitted(self, method.name, call, reply)
         self._metrics.in_flight += 1
         try:
-            if self._tracer is not None:
-                call.trace = self._tracer.begin(call.metadata())
             if isinstance(method, RunMethod):
                 self._submit_run(method, data, call, submitted)
             else:
@@ -134,7 +136,9 @@ class RequestBoundary:
         _log.error("internal error", error, method=method, **_names(call))
         return Outcome(grpc.StatusCode.INTERNAL, error=errors.InternalError("internal error"))
 
-    async def _answer(self, method: UnaryMethod | StreamMethod[Any], data: bytes, call: Call) -> Outcome:
+    async def _answer(
+        self, method: UnaryMethod | StreamMethod[Any], data: bytes, call: Call
+    ) -> tuple[Outcome, Metadata]:
         """Parse, call, and account for what came of it; a cancelled call is accounted for and raised again."""
         started = time.perf_counter()
         self._metrics.in_flight += 1
@@ -147,11 +151,11 @@ class RequestBoundary:
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
             outcome = self.failed(method.name, call, error)
         finally:
-            self.account(method.name, call, outcome, time.perf_counter() - started)
-        return outcome
+            trailers = self.account(method.name, call, outcome, time.perf_counter() - started)
+        return outcome, trailers
 
-    def account(self, method: str, call: Call, outcome: Outcome, seconds: float) -> None:
-        """Metrics, trace and log line of a request that has ended."""
+    def account(self, method: str, call: Call, outcome: Outcome, seconds: float) -> Metadata:
+        """Metrics, trace and log line of a request that has ended; the metadata by which its caller finds these."""
         self._metrics.in_flight -= 1
         model, version = (call.served.name, str(call.served.version)) if call.served else ("", "")
         self._metrics.observe_request(model, version, method, outcome.code.name, seconds)
@@ -171,6 +175,9 @@ class RequestBoundary:
                 error=outcome.text or None,
                 **_names(call),
             )
+        elif call.trace is None:
+            return ()
+        return ((request_id.NAME, call.identify()),)
 
     def _end(self, method: str, call: Call, outcome: Outcome) -> CallEnd:
         return CallEnd(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from serving.inference.waiting import Waiting
+    from serving.rpc.call_trace import CallTrace
     from serving.rpc.request_boundary import RequestBoundary
 
 
@@ -40,11 +41,7 @@ class Submitted:
     def queue(self, run: Run) -> None:
         """Queue the rows of `run`. Raises as `Batcher.submit` does."""
         self._run = run
-        call = self._call
-        trace = call.trace
-        if trace is not None:
-            trace.mark_decoded(run.model.signature.rows(run.inputs))
-        self._waiting = run.model.batcher.submit(run.inputs, call.deadline, self, run.priority, trace)
+        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self, run.priority)
 
     def follow(self, answer: "Coroutine[Any, Any, bytes]") -> None:
         """Answer with what `answer` returns or raises."""
@@ -64,8 +61,6 @@ class Submitted:
         """Answer with what becomes of the outputs of the run."""
         if self._run is None:
             raise RuntimeError("outputs came for a call that asked for no run")
-        if self._call.trace is not None:
-            self._call.trace.mark_encoding()
         try:
             answer = self._run.finish(outputs)
         except Exception as error:  # noqa: BLE001 - the caller gets a status, the log the trace
@@ -96,9 +91,30 @@ class Submitted:
 
     def _end(self, outcome: Outcome) -> None:
         self._done = True
-        call = self._call
-        self._boundary.account(self._method, call, outcome, time.perf_counter() - self._started)
+        trailers = self._boundary.account(self._method, self._call, outcome, time.perf_counter() - self._started)
         if outcome.code is grpc.StatusCode.OK:
-            self._reply.answer(outcome.answer, call.trailers)
+            self._reply.answer(outcome.answer, trailers)
         else:
-            self._reply.fail(outcome.code, outcome.text, (*outcome.trailers, *call.trailers))
+            self._reply.fail(outcome.code, outcome.text, (*outcome.trailers, *trailers))
+
+
+class TracedSubmitted(Submitted):
+    """The same with `trace`, its notes. A class of its own, so that calls which are not traced pay nothing."""
+
+    __slots__ = ("_trace",)
+
+    def __init__(self, boundary: "RequestBoundary", method: str, call: Call, reply: Reply, trace: "CallTrace") -> None:
+        super().__init__(boundary, method, call, reply)
+        self._trace = trace
+
+    def queue(self, run: Run) -> None:
+        """See Submitted."""
+        self._trace.mark_decoded(run.model.signature.rows(run.inputs))
+        super().queue(run)
+        if self._waiting is not None:
+            run.model.batcher.watch(self._waiting, self._trace)
+
+    def set_result(self, outputs: Tensors) -> None:
+        """See Submitted."""
+        self._trace.mark_encoding()
+        super().set_result(outputs)
