@@ -142,12 +142,14 @@ def record(checked: list[dict[str, Any]], model: str, results: Path) -> None:
 def _unlike_the_manifest(package: RecordedPackage) -> list[str]:
     stated, found = package.manifest["files"], checksums(package.folder)
     wrong = [f"{name}: its checksum differs" for name in stated if found.get(name) != stated[name]]
+    if wrong:
+        return wrong
     with np.load(package.folder / "golden.npz") as golden:
         arrays = {name.partition(".")[0]: golden[name] for name in golden.files}
     outputs = InProcess(package.folder / "model.onnx").outputs(arrays["input"])
     difference = float(np.max(np.abs(outputs - arrays["output"])))
     tolerance = package.manifest["golden"]["tolerance"]["cpu"]
-    return wrong if difference <= tolerance else [*wrong, f"golden rows differ by {difference:g}, over {tolerance:g}"]
+    return [] if difference <= tolerance else [f"golden rows differ by {difference:g}, over {tolerance:g}"]
 
 
 def _served(

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ def letters(tmp_path):
     """A repository with the package of a recipe and its recorded result: all of 12 rows are right."""
     folder = put_golden_letters(tmp_path / "models", recipe="tiny")
     truth = np.arange(3, dtype=np.int64).repeat(4)
-    np.savez(folder / "evaluation.npz", **{"input.x": ROWS, "truth": truth})
+    arrays: dict[str, Any] = {"input.x": ROWS, "truth": truth}
+    np.savez(folder / "evaluation.npz", **arrays)
     (folder / "report").mkdir()
     (folder / "report" / "report.json").write_text(json.dumps({"metrics": {"accuracy": 1.0, "rows": 12}}))
     write_result(tmp_path / "results", "letters", "tiny", {"run": RUN})
@@ -51,11 +53,11 @@ def test_a_right_package_is_measured_and_stands_in_the_table(letters, tmp_path):
     )
 
 
-def report_another(folder, tmp_path):
+def report_another(folder, _):
     (folder / "report" / "report.json").write_text(json.dumps({"metrics": {"accuracy": 0.75, "rows": 12}}))
 
 
-def record_another(folder, tmp_path):
+def record_another(_, tmp_path):
     write_result(tmp_path / "results", "letters", "tiny", {"run": {**RUN, "test": {"correct": 11}}})
 
 

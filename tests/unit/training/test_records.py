@@ -76,13 +76,15 @@ def test_the_recorded_runs_are_recipes_whose_teachers_come_before_them():
 
 
 def test_the_packages_table_has_a_line_for_fp32_and_one_for_int8(tmp_path):
-    package = {"bytes": 2048, "accuracy": 0.9512, "rows_per_second": {"in_process": {"1": 900, "64": 1234}, "served": 99}}
+    package = {
+        "bytes": 2048,
+        "accuracy": 0.9512,
+        "rows_per_second": {"in_process": {"1": 900, "64": 1234}, "served": 99},
+    }
     run = {"parameters": 1234, "seconds": 7500, "compute": "bfloat16", "course_figure": "", "metrics": {}}
     write_result(tmp_path, "dots", "tiny", {"run": run, "packages": {"fp32": package, "int8": package}})
     header, _, fp32, int8 = packages_table(tmp_path).splitlines()
-    assert fp32 == (
-        "| `tiny` | fp32 | 1,234 | 2 h 05 min, bfloat16 | **95.12 %** | - | - | 2 KiB | 900, 1,234 | 99 |"
-    )
+    assert fp32 == ("| `tiny` | fp32 | 1,234 | 2 h 05 min, bfloat16 | **95.12 %** | - | - | 2 KiB | 900, 1,234 | 99 |")
     assert int8.startswith("| `tiny` | INT8 | 1,234 | - |")
     assert {line.count("|") for line in (header, fp32, int8)} == {header.count("|")}
 
