@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         "signet[tracing]. Empty: no traces.",
     )
     trace_sample_ratio: float = Field(
-        1.0, ge=0, le=1, description="Part of the calls that are traced, among those whose caller has not decided."
+        0.01, ge=0, le=1, description="Part of the calls that are traced, among those whose caller has not decided."
     )
 
     @field_validator("version_policy")

@@ -7,6 +7,7 @@ counted, and never an answer. Needs signet[tracing]. Does not know what a span l
 import logging
 import os
 import random
+import re
 import socket
 import threading
 import uuid
@@ -28,8 +29,9 @@ from serving.spans import Spans
 WAITING_CALLS = 4096
 """Calls whose traces wait to be sent; those of more are lost."""
 
-SENT_CALLS = 128
-"""Calls in one message to the collector. Making spans of them holds the interpreter's lock for some milliseconds."""
+SENT_CALLS = 16
+"""Calls in one message to the collector. Of each, spans and message take 0.1 ms with the interpreter's lock held, and
+all who want to answer wait until one message is made."""
 
 SEND_SECONDS = 1.0
 """How long a trace waits for others that go with it."""
@@ -42,6 +44,8 @@ CLOSE_SECONDS = 2.0
 
 _log = Log("signet.tracing")
 _propagator = TraceContextTextMapPropagator()
+_NOT_SAMPLED = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][02468ace]")
+"""The traceparent of most calls, where few are sampled: known in a tenth of the time that reading it takes."""
 
 
 class Tracing:
@@ -79,7 +83,10 @@ class Tracing:
 
     def begin(self, metadata: Metadata) -> CallTrace | None:
         """See Tracer: a caller's decision is followed; where there is none, the ratio decides."""
-        parent = _parent(metadata)
+        said = next((value for name, value in metadata if name == "traceparent"), None)
+        if isinstance(said, str) and _NOT_SAMPLED.fullmatch(said):
+            return None
+        parent = None if said is None else _parent(metadata)
         if parent is not None:
             is_sampled, trace_id = parent.trace_flags.sampled, parent.trace_id
         else:
@@ -136,11 +143,6 @@ class Tracing:
 
 def _parent(metadata: Metadata) -> SpanContext | None:
     """The span that the caller is in, by the W3C's trace context; None if it says none."""
-    for name, _ in metadata:
-        if name == "traceparent":
-            break
-    else:
-        return None
     said = {name: value for name, value in metadata if isinstance(value, str)}
     parent = get_current_span(_propagator.extract(said)).get_span_context()
     return parent if parent.is_valid else None

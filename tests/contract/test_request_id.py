@@ -30,8 +30,11 @@ def calls(tmp_path_factory):
     root = tmp_path_factory.mktemp("ids")
     tiny.put_bare(root, "letters", tiny.linear_model(), labels=["a", "b", "c"])
     with trace_receiver() as receiver:
-        flags = ("--log-format", "json", "--access-log", "all", "--trace-endpoint", f"127.0.0.1:{receiver.port}")
-        with serving(root, *flags) as (process, port), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        flags = ("--log-format", "json", "--access-log", "all", "--trace-sample-ratio", "1")
+        with (
+            serving(root, *flags, "--trace-endpoint", f"127.0.0.1:{receiver.port}") as (process, port),
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
             predict = PredictionStub(channel).Predict
             infer = open_inference.stub(SimpleNamespace(channel=channel)).ModelInfer
             answered = {

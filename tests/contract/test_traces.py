@@ -40,11 +40,15 @@ def receiver():
         yield receiver
 
 
+def tracing_to(port: int, ratio: float = 1.0) -> dict[str, Any]:
+    return {"trace_endpoint": f"127.0.0.1:{port}", "trace_sample_ratio": ratio}
+
+
 @pytest.fixture
 def traced(receiver, repository):
     """A server that traces every call, and its connection; the spans of other tests are forgotten."""
     receiver.spans.clear()
-    with running_server(repository, trace_endpoint=f"127.0.0.1:{receiver.port}") as server:
+    with running_server(repository, **tracing_to(receiver.port)) as server:
         connection = connect(server)
         yield connection
         connection.channel.close()
@@ -148,8 +152,7 @@ def test_a_bad_trace_context_begins_a_new_trace(traced, receiver):
 
 def test_at_a_ratio_of_nothing_only_what_callers_trace_is_traced(receiver, repository):
     receiver.spans.clear()
-    settings: dict[str, Any] = {"trace_endpoint": f"127.0.0.1:{receiver.port}", "trace_sample_ratio": 0.0}
-    with running_server(repository, **settings) as server:
+    with running_server(repository, **tracing_to(receiver.port, 0.0)) as server:
         connection = connect(server)
         connection.prediction.Predict(letters([[0, 9, 0]]))
         connection.prediction.Predict(letters([[0, 9, 0]]), metadata=SAMPLED)
@@ -160,8 +163,7 @@ def test_at_a_ratio_of_nothing_only_what_callers_trace_is_traced(receiver, repos
 def test_a_run_that_calls_shared_is_linked_with_each_of_them(receiver, tmp_path):
     receiver.spans.clear()
     tiny.put_bare(tmp_path, "slow", tiny.slow_model())
-    settings: dict[str, Any] = {"trace_endpoint": f"127.0.0.1:{receiver.port}", "max_batch_rows": 4}
-    with running_server(tmp_path, **settings) as server:
+    with running_server(tmp_path, max_batch_rows=4, **tracing_to(receiver.port)) as server:
         connection = connect(server)
         ask = connection.prediction.Predict.future
         first = ask(slow(16))
@@ -200,7 +202,7 @@ def wait_for_rows(connection) -> None:
 def test_the_spans_say_whose_they_are(receiver, repository, monkeypatch):
     receiver.resources.clear()
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test")
-    with running_server(repository, trace_endpoint=f"http://127.0.0.1:{receiver.port}") as server:
+    with running_server(repository, **tracing_to(receiver.port)) as server:
         connection = connect(server)
         connection.prediction.Predict(letters([[0, 9, 0]]))
         connection.channel.close()
@@ -211,7 +213,7 @@ def test_the_spans_say_whose_they_are(receiver, repository, monkeypatch):
 def test_each_worker_sends_its_own(receiver, tmp_path):
     receiver.resources.clear()
     tiny.put_bare(tmp_path, "letters", tiny.linear_model())
-    flags = ("--trace-endpoint", f"127.0.0.1:{receiver.port}")
+    flags = ("--trace-endpoint", f"http://127.0.0.1:{receiver.port}", "--trace-sample-ratio", "1")
     with two_workers(tmp_path, *flags) as workers, connections(workers.port, 16) as channels:
         for channel in channels:
             PredictionStub(channel).Predict(letters([[0, 9, 0]]))
@@ -225,7 +227,7 @@ def test_traces_without_a_collector_harm_no_call_and_no_stop(repository):
     # A port that is taken and not listened on.
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        with running_server(repository, trace_endpoint=f"127.0.0.1:{nobody.getsockname()[1]}") as server:
+        with running_server(repository, **tracing_to(nobody.getsockname()[1])) as server:
             ask_often(server)
             before = time.monotonic()
     assert time.monotonic() - before < STOP_SECONDS
@@ -233,7 +235,7 @@ def test_traces_without_a_collector_harm_no_call_and_no_stop(repository):
 
 def test_traces_to_a_collector_that_never_answers_harm_no_call_and_no_stop(repository):
     with trace_receiver(hangs=True) as receiver:
-        with running_server(repository, trace_endpoint=f"127.0.0.1:{receiver.port}") as server:
+        with running_server(repository, **tracing_to(receiver.port)) as server:
             ask_often(server)
             assert receiver.asked.wait(20)
             ask_often(server)

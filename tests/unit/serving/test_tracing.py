@@ -22,6 +22,17 @@ def test_the_callers_decision_goes_before_the_ratio(ratio):
     assert trace.trace_name == "1" * 32
 
 
+@pytest.mark.parametrize(
+    "bad", [f"00-{'0' * 32}-{'2' * 16}-00", f"00-{'1' * 32}-{'0' * 16}-00", f"00-{'1' * 31}-{'2' * 16}-00", "", "00"]
+)
+def test_a_trace_context_that_is_none_decides_nothing(bad):
+    metadata = (("traceparent", bad),)
+    assert Tracing(NOBODY, 0.0).begin(metadata) is None
+    trace = Tracing(NOBODY, 1.0).begin(metadata)
+    assert trace is not None
+    assert trace.parent is None
+
+
 def test_the_ratio_is_that_of_the_calls_whose_caller_says_nothing():
     tracing = Tracing(NOBODY, 0.25)
     traced = sum(tracing.begin(()) is not None for _ in range(4000))
