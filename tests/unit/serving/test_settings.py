@@ -129,10 +129,10 @@ def test_settings_cannot_be_changed_once_read():
     "endpoint", ["", "collector:4317", "[::1]:4317", "http://10.0.0.1:4317", "https://otel.example:443"]
 )
 def test_traces_go_to_a_host_and_port(endpoint):
-    assert Settings(trace_endpoint=endpoint).trace_endpoint == endpoint
+    assert read_settings(["--trace-endpoint", endpoint]).trace_endpoint == endpoint
 
 
 @pytest.mark.parametrize("endpoint", ["collector", "4317", "grpc://collector:4317", "http://collector:4317/v1/traces"])
 def test_traces_that_would_go_nowhere_are_refused(endpoint):
     with pytest.raises(ValueError, match="host:port, http://host:port or https://host:port was expected"):
-        Settings(trace_endpoint=endpoint)
+        read_settings(["--trace-endpoint", endpoint])
