@@ -6,7 +6,7 @@ COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 .PHONY: help demo serve train records records-check test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference dashboards released constraints clean
 
 help: ## List the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## Train what models/ lacks, serve it, ask it, print labelled answers
 	@$(BIN)/python deploy/demo.py
