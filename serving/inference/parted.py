@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from serving.inference.session import OnnxSession, RunEnd
+from serving.inference.session import OnnxSession, RunEnd, SessionError
 from serving.inference.signature import Tensors
 
 LEAST_ROWS = 16
@@ -32,7 +32,10 @@ class PartedSession:
         self.intra_op_threads = threads
 
     def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
-        """See Session; the parts are of equal size but for a row. The error is that of the first part that failed."""
+        """See Session; the parts are of equal size but for a row. The error is that of the first part that failed.
+
+        Raises SessionError too where the outputs of parts differ in shape.
+        """
         rows = self.signature.rows(inputs)
         count = min(self.intra_op_threads, max(1, rows // LEAST_ROWS))
         if count == 1:
@@ -48,4 +51,8 @@ class PartedSession:
         for error in filter(None, ends):
             raise error
         outputs += [future.result() for future in futures]
-        return {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]}
+        try:
+            return {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]}
+        except ValueError as error:
+            text = f"the outputs for parts of these {rows} rows differ in shape; send fewer rows in one request"
+            raise SessionError(text) from error

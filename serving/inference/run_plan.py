@@ -7,7 +7,7 @@ who runs.
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,8 +39,8 @@ Open = Callable[[int], OnnxSession]
 class RunPlan:
     """`few` takes runs of less than `max_batch_rows`, `full` the others; they may be one session.
 
-    Seconds are those of the fastest run measured, None where the model failed on the rows at hand; `full_run_failure`
-    then says why full runs cannot be made.
+    Seconds are those of the fastest run measured, None where there was none. If that was since the model failed on the
+    rows at hand, `full_run_failure` says why full runs cannot be made.
     """
 
     few: OnnxSession
@@ -55,11 +55,13 @@ class RunPlan:
         """Each session once."""
         return (self.few,) if self.few is self.full else (self.few, self.full)
 
-    def session(self, *, batched: bool) -> Session:
-        """What runs; unless `batched`, the rows of a run stay together."""
-        if self.few is self.full or (isinstance(self.full, PartedSession) and not batched):
-            return self.few
-        return _BySize(self.few, self.full, self.max_batch_rows)
+    def unparted(self) -> "RunPlan":
+        """The same for a model whose rows depend on those beside them, so that no run of it may be parted."""
+        return replace(self, full=self.few, full_run_seconds=None) if isinstance(self.full, PartedSession) else self
+
+    def session(self) -> Session:
+        """What runs."""
+        return self.few if self.few is self.full else _BySize(self.few, self.full, self.max_batch_rows)
 
     @property
     def inline(self) -> bool:

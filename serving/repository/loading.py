@@ -1,7 +1,7 @@
 """A version's folder → ServedModel, or the reason why not.
 
-Owns the order of the checks: manifest, checksums, sessions with their warm-up, signature, golden outputs, labels,
-proof of batching. Does not know other models, nor states.
+Owns the order of the checks: manifest, checksums, sessions with their warm-up, proof of batching, signature, golden
+outputs, labels. Does not know other models, nor states.
 """
 
 import hashlib
@@ -69,16 +69,14 @@ class Loader:
         started = time.perf_counter()
         try:
             with runner(f"load-{name}-{version}") as loading:
-                plan, manifest, golden, rows = loading.submit(self._open, folder, name, version).result()
+                plan, reason, manifest, golden = loading.submit(self._open, folder, name, version).result()
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        with self.quiet.disturbing():
-            reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
         inline = plan.inline and not reason
         executor = None if inline else runner(f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
-        session = self._labelling(plan.session(batched=not reason), manifest, label_rows)
+        session = self._labelling(plan.session(), manifest, label_rows)
         seconds = time.perf_counter() - started
         check = None if golden is None else (golden.max_abs_difference, golden.tolerance)
         figures = LoadFigures(seconds, plan.few.provider, plan.full.intra_op_threads, self._settings.queue_rows, check)
@@ -96,13 +94,11 @@ class Loader:
             executor=executor,
         )
 
-    def _open(
-        self, folder: Path, name: str, version: int
-    ) -> tuple[RunPlan, Manifest, GoldenResult | None, Tensors | None]:
-        """Sessions, manifest, golden result and, if there are enough golden rows, PROOF_ROWS of them."""
+    def _open(self, folder: Path, name: str, version: int) -> tuple[RunPlan, str, Manifest, GoldenResult | None]:
+        """Sessions, why they cannot be batched, manifest and golden result."""
         if not (folder / MANIFEST).is_file():
-            plan = self._plan(str(folder / MODEL), None)
-            return plan, bare_manifest(name, version, plan.few.signature, labels_beside(folder)), None, None
+            plan, reason = self._plan(str(folder / MODEL), None)
+            return plan, reason, bare_manifest(name, version, plan.few.signature, labels_beside(folder)), None
         with self.quiet.disturbing():
             manifest = read_manifest(folder / MANIFEST)
             _check_identity(manifest, name, version)
@@ -110,19 +106,20 @@ class Loader:
             inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
         enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
-        plan = self._plan(model, rows)
+        plan, reason = self._plan(model, rows)
         _check_signature(manifest.signature, plan.few.signature)
         check_preprocessing(manifest)
         _check_class_indices_kept(folder, manifest)
         if manifest.golden is None:
-            return plan, manifest, None, None
+            return plan, reason, manifest, None
         with self.quiet.disturbing():
             results = [check_golden(session, manifest.golden, inputs, outputs) for session in plan.sessions]
-        return plan, manifest, max(results, key=lambda result: result.max_abs_difference), rows
+        return plan, reason, manifest, max(results, key=lambda result: result.max_abs_difference)
 
-    def _plan(self, model: bytes | str, rows: Tensors | None) -> RunPlan:
+    def _plan(self, model: bytes | str, rows: Tensors | None) -> tuple[RunPlan, str]:
+        """How the model is run, and why not batched. `rows`: PROOF_ROWS of those that came with it, None for made up."""
         settings = self._settings.session
-        return plan_runs(
+        plan = plan_runs(
             lambda threads: OnnxSession.open(model, replace(settings, intra_op_threads=threads)),
             settings.intra_op_threads,
             self._settings.max_batch_rows,
@@ -130,6 +127,9 @@ class Loader:
             measure=self._settings.measure_threads and check_provider(settings.provider) == CPU,
             quiet=self.quiet,
         )
+        with self.quiet.disturbing():
+            reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
+        return plan.unparted() if reason else plan, reason
 
     def _labelling(self, session: Session, manifest: Manifest, labeller: Labeller | None) -> Session:
         if labeller is None:

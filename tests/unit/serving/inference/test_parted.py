@@ -3,7 +3,9 @@
 import threading
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from serving.inference.parted import LEAST_ROWS, PartedSession
 from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
@@ -60,6 +62,29 @@ def test_the_error_of_any_part_is_that_of_the_run(faulty):
     index[faulty] = 99
     with pytest.raises(SessionError, match="the model failed on this input"):
         PartedSession(counted(tiny.gather_model()), 2).run({"index": index})
+
+
+def as_wide_as_the_largest_model() -> bytes:
+    """`x` [rows, 1] → `y` [rows, the largest x], zeros."""
+    return tiny.model_bytes(
+        [
+            helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            helper.make_node("Unsqueeze", ["largest", "zero"], ["width"]),
+            helper.make_node("Shape", ["x"], ["shape"], end=1),
+            helper.make_node("Concat", ["shape", "width"], ["wanted"], axis=0),
+            helper.make_node("ConstantOfShape", ["wanted"], ["y"]),
+        ],
+        [tiny.value("x", [None, 1], onnx.TensorProto.INT64)],
+        [tiny.value("y", [None, None])],
+        {"zero": np.array([0], np.int64)},
+    )
+
+
+def test_parts_whose_outputs_do_not_fit_together_are_an_error_with_a_text():
+    x = np.ones((2 * LEAST_ROWS, 1), np.int64)
+    x[0] = 5
+    with pytest.raises(SessionError, match="the outputs for parts of these 32 rows differ in shape"):
+        PartedSession(counted(as_wide_as_the_largest_model()), 2).run({"x": x})
 
 
 def test_an_end_that_was_asked_for_ends_every_part():

@@ -76,8 +76,8 @@ def test_few_rows_and_full_runs_go_to_their_sessions():
     plan = timed({(8, 1): 4e-3, (8, 4): 2e-3})
     x = np.eye(8, 3, dtype=np.float32)
     for rows in (x[:1], x):
-        assert plan.session(batched=True).run({"x": rows})["y"].shape == rows.shape
-    assert plan.session(batched=True).signature == plan.few.signature
+        assert plan.session().run({"x": rows})["y"].shape == rows.shape
+    assert plan.session().signature == plan.few.signature
     assert len(plan.sessions) == 2
 
 
@@ -87,9 +87,10 @@ def test_full_runs_are_made_in_parts_where_they_are_of_enough_rows():
     assert threads_of(plan) == (1, 2)
 
 
-def test_rows_that_are_not_batched_stay_together():
-    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32)
-    assert plan.session(batched=False) is plan.few
+def test_rows_that_depend_on_each_other_stay_together():
+    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32).unparted()
+    assert plan.session() is plan.few
+    assert (plan.sessions, threads_of(plan), plan.full_run_seconds) == ((plan.few,), (1, 1), None)
 
 
 def test_threads_that_were_asked_for_are_kept():

@@ -11,7 +11,7 @@ from onnx import external_data_helper, helper
 
 from serving.errors import ModelBroken
 from serving.inference.providers import CPU
-from serving.inference.session import SessionSettings
+from serving.inference.session import OnnxSession, SessionSettings
 from serving.metrics import Metrics
 from serving.repository.loading import Loader, LoadSettings
 from serving.repository.served_model import ServedModel
@@ -109,6 +109,53 @@ def test_golden_rows_prove_what_made_up_rows_cannot(tmp_path):
         "golden": {"rows": 3, "tolerance": {"cpu": 1e-5, "cuda": 1e-5}},
     }
     assert load(tiny.put_package(tmp_path, "table", tiny.gather_model(), stated)).unbatched_reason == ""
+
+
+def long_mean_model() -> bytes:
+    """`x` [rows, 256] → `y` [rows, 256], by long products, less the mean over the rows: to be run in parts, if it could."""
+    size, times = 256, 24
+    products = [
+        node
+        for n in range(times)
+        for node in (
+            helper.make_node("MatMul", [f"t{n}", "matrix"], [f"m{n}"]),
+            helper.make_node("Tanh", [f"m{n}"], [f"t{n + 1}"]),
+        )
+    ]
+    return tiny.model_bytes(
+        [
+            helper.make_node("Identity", ["x"], ["t0"]),
+            *products,
+            helper.make_node("ReduceMean", [f"t{times}", "axes"], ["mean"], keepdims=1),
+            helper.make_node("Sub", [f"t{times}", "mean"], ["y"]),
+        ],
+        [tiny.value("x", [None, size])],
+        [tiny.value("y", [None, size])],
+        {
+            "axes": np.array([0], np.int64),
+            "matrix": np.random.default_rng(0).standard_normal((size, size)).astype(np.float32) / 16,
+        },
+    )
+
+
+def test_golden_rows_of_a_model_whose_rows_depend_on_each_other_are_run_together(tmp_path):
+    model = long_mean_model()
+    x = np.random.default_rng(1).standard_normal((64, 256)).astype(np.float32)
+    folder = tmp_path / "mean" / "1"
+    folder.mkdir(parents=True)
+    recorded = OnnxSession.open(model, SessionSettings(1)).run({"x": x})["y"]
+    arrays: dict[str, Any] = {"input.x": x, "output.y": recorded}
+    np.savez(folder / "golden.npz", **arrays)
+    stated = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 256]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 256]}],
+        "golden": {"rows": 64, "tolerance": {"cpu": 1e-4, "cuda": 1e-4}},
+    }
+    tiny.put_package(tmp_path, "mean", model, stated)
+    settings = LoadSettings(SessionSettings(intra_op_threads=2), 256, 1000, measure_threads=True)
+    loaded = Loader(settings, Metrics()).load(folder, "mean", 1)
+    assert loaded.unbatched_reason == "output y of a row depends on the rows beside it"
+    assert loaded.plan.full.run({"x": x})["y"] == pytest.approx(recorded, abs=1e-4)
 
 
 def at_most_five_rows_model() -> bytes:
