@@ -117,7 +117,7 @@ class Loader:
         return plan, reason, manifest, max(results, key=lambda result: result.max_abs_difference)
 
     def _plan(self, model: bytes | str, rows: Tensors | None) -> tuple[RunPlan, str]:
-        """How the model is run, and why not batched. `rows`: PROOF_ROWS of those that came with it, None for made up."""
+        """How the model is run, and why not batched. `rows`: PROOF_ROWS that came with it; None for made-up ones."""
         settings = self._settings.session
         plan = plan_runs(
             lambda threads: OnnxSession.open(model, replace(settings, intra_op_threads=threads)),

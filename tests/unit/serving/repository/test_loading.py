@@ -112,7 +112,7 @@ def test_golden_rows_prove_what_made_up_rows_cannot(tmp_path):
 
 
 def long_mean_model() -> bytes:
-    """`x` [rows, 256] → `y` [rows, 256], by long products, less the mean over the rows: to be run in parts, if it could."""
+    """`x` [rows, 256] → `y` [rows, 256], by products, less the mean over the rows; parts would pay, yet be wrong."""
     size, times = 256, 24
     products = [
         node
