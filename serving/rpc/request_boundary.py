@@ -159,7 +159,9 @@ class RequestBoundary:
         self._metrics.in_flight -= 1
         model, version = (call.served.name, str(call.served.version)) if call.served else ("", "")
         self._metrics.observe_request(model, version, method, outcome.code.name, seconds)
-        if outcome.error is not None and not isinstance(outcome.error, errors.InternalError):
+        # Of one, the boundary has written the reason down, whatever else is logged.
+        is_internal = isinstance(outcome.error, errors.InternalError)
+        if outcome.error is not None and not is_internal:
             self._metrics.count_refusal(model, version, type(outcome.error).__name__)
         if call.trace is not None and self._tracer is not None:
             call.trace.end = self._end(method, call, outcome)
@@ -175,7 +177,7 @@ class RequestBoundary:
                 error=outcome.text or None,
                 **_names(call),
             )
-        elif call.trace is None:
+        elif call.trace is None and not is_internal:
             return ()
         return ((request_id.NAME, call.identify()),)
 

@@ -1,14 +1,19 @@
-"""Every error has a status, and answers of a stream keep the order of its requests."""
+"""Every error has a status, what fails for an unknown reason is found by its id, and streams keep their order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import grpc
 import pytest
 
+from protos.signet.v1.prediction_pb2 import PredictRequest
 from serving import errors
+from serving.metrics import Metrics
 from serving.rpc.in_order import in_order
+from serving.rpc.methods import Call, Metadata, Method
 from serving.rpc.outcome import STATUS_OF, Outcome
+from serving.rpc.request_boundary import RequestBoundary
 
 WINDOW = 4
 
@@ -48,6 +53,34 @@ def test_the_errors_tell_apart_what_a_caller_can_do():
 def test_a_long_text_is_cut():
     outcome = Outcome(grpc.StatusCode.INVALID_ARGUMENT, error=errors.InvalidInput("x" * 5000))
     assert len(outcome.text) == 1024
+
+
+class WaitedFor:
+    """A reply that can be waited for: status, text and trailing metadata."""
+
+    def __init__(self) -> None:
+        self.failed: asyncio.Future[tuple[grpc.StatusCode, str, Metadata]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, data: bytes, trailers: Metadata) -> None:
+        raise AssertionError(f"{data!r} was answered, with {trailers}")
+
+    def fail(self, code: grpc.StatusCode, text: str, trailers: Metadata) -> None:
+        self.failed.set_result((code, text, trailers))
+
+
+async def breaks(request: PredictRequest, call: Call) -> Any:
+    raise RuntimeError(f"the reason, for the log alone: {request.model} {call.deadline}")
+
+
+async def test_an_unknown_reason_is_logged_by_the_id_that_the_caller_gets_though_no_request_is_logged(caplog):
+    reply = WaitedFor()
+    boundary = RequestBoundary(Metrics(), access_log="off")
+    boundary.submit(Method("Break", PredictRequest, breaks), b"", Call(deadline=9.0), reply)
+    code, text, trailers = await reply.failed
+    assert (code, text) == (grpc.StatusCode.INTERNAL, "internal error")
+    (record,) = caplog.records
+    assert "the reason, for the log alone" in caplog.text
+    assert trailers == (("x-request-id", record.values["request_id"]),)
 
 
 async def items(count: int) -> AsyncIterator[bytes]:
