@@ -19,7 +19,12 @@ client maps the status back to the class.
 
 
 class ServingError(Exception):
-    """The root; its text is written for the caller."""
+    """The root; its text is written for the caller.
+
+    `request_id`: in a client, the id by which the server's log and traces know the call; "" if the server told none.
+    """
+
+    request_id: str = ""
 
 
 class InvalidInput(ServingError):

@@ -48,7 +48,7 @@ def main() -> None:
         with connect(flags) as client:
             code = flags.command(client, flags)
     except ServingError as error:
-        complain(str(error))
+        complain(f"{error} (request id {error.request_id})" if error.request_id else str(error))
         code = 1
     except BrokenPipeError:
         # Whoever read our output has left; Python would complain of it once more at exit.

@@ -19,6 +19,7 @@ from serving import errors
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
 PUSHBACK = "grpc-retry-pushback-ms"
+REQUEST_ID = "x-request-id"
 STATUS_DETAILS = "grpc-status-details-bin"
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -45,10 +46,16 @@ _CLIENT_SETTING = "raise the client's max_message_bytes or send fewer rows at on
 def serving_error(failed: Any, about: str) -> errors.ServingError:  # noqa: ANN401 - grpc.RpcError has no typed status
     """The error of a call that failed; `failed` is the grpc.RpcError, of either API, and `about` what was asked for.
 
-    An Overloaded without the server's hint when to come back has `retry_after_seconds` infinity.
+    It has the request id that the server told, also as a note below its trace. An Overloaded without the server's hint
+    when to come back has `retry_after_seconds` infinity.
     """
-    hint = retry_after_seconds(dict(failed.trailing_metadata() or ()))
-    return error_of_status(failed.code(), failed.details() or f"{about}: {failed.code().name}", hint)
+    trailers = dict(failed.trailing_metadata() or ())
+    text = failed.details() or f"{about}: {failed.code().name}"
+    error = error_of_status(failed.code(), text, retry_after_seconds(trailers))
+    if request_id := trailers.get(REQUEST_ID):
+        error.request_id = request_id
+        error.add_note(f"request id: {request_id}")
+    return error
 
 
 def error_of_number(code: int, text: str) -> errors.ServingError:

@@ -1,6 +1,7 @@
 """`signet` and a real server."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from serving.client.__main__ import main
 from tests import tiny_models as tiny
 from tests.contract.requests import image_file
+from tests.running_server import running_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,6 +152,13 @@ def test_labels_are_listed_by_class_index(run):
 )
 def test_health_is_the_exit_code(run, arguments, code, lines):
     assert run("health", *arguments)[:2] == (code, lines)
+
+
+def test_an_error_tells_the_id_by_which_the_server_logged_it(run, repository):
+    with running_server(repository, access_log="errors") as server:
+        code, _, errors = run("models", "unload", "shades", address=f"127.0.0.1:{server.port}")
+    assert code == 1
+    assert re.fullmatch(r"signet: UnloadModel is off; .* \(request id [0-9a-f]{16}\)\n", errors)
 
 
 def test_a_server_that_is_not_there_is_one_line(run):

@@ -1,20 +1,25 @@
 """One request id goes through the log, the trace and the answer: the caller's if there is one."""
 
+import asyncio
 import json
 import signal
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from protos.signet.v1.prediction_pb2_grpc import PredictionStub
+from serving.client import AsyncClient, Client
+from serving.errors import InvalidInput
 from tests import tiny_models as tiny
 from tests.contract import open_inference
 from tests.contract.requests import letters
 from tests.contract.serving_process import serving
 from tests.contract.tensorflow_serving_requests import letters as tensorflow_letters
 from tests.contract.tensorflow_serving_requests import stubs
+from tests.running_server import running_server
 from tests.trace_receiver import attributes, trace_receiver
 
 ROW = [[0, 9, 0]]
@@ -97,6 +102,33 @@ def test_the_log_and_the_traces_have_the_ids_of_the_answers(calls):
 
 def test_a_log_line_names_its_trace(calls):
     assert {line["request_id"]: line["trace_id"] for line in calls.logged} == calls.traced
+
+
+def test_the_errors_of_our_client_have_the_id_and_tell_it_below_their_trace(repository):
+    with (
+        running_server(repository, access_log="errors") as server,
+        Client(f"127.0.0.1:{server.port}") as client,
+        pytest.raises(InvalidInput) as refused,
+    ):
+        client.predict("letters", np.array(BAD_ROW), id="mine")
+    assert refused.value.request_id == "mine"
+    assert refused.value.__notes__ == ["request id: mine"]
+
+
+def test_the_errors_of_our_asyncio_client_have_the_id_too(repository):
+    async def ask(address: str) -> None:
+        async with AsyncClient(address) as client:
+            await client.predict("letters", np.array(BAD_ROW), id="mine")
+
+    with running_server(repository, access_log="errors") as server, pytest.raises(InvalidInput) as refused:
+        asyncio.run(ask(f"127.0.0.1:{server.port}"))
+    assert refused.value.request_id == "mine"
+
+
+def test_an_error_of_a_call_that_is_neither_logged_nor_traced_has_none(signet):
+    with Client(f"127.0.0.1:{signet.server.port}") as client, pytest.raises(InvalidInput) as refused:
+        client.predict("letters", np.array(BAD_ROW), id="mine")
+    assert refused.value.request_id == ""
 
 
 def test_an_answer_that_is_neither_logged_nor_traced_has_none(signet):
