@@ -51,9 +51,12 @@ class Listener:
     async def start(self) -> None:
         """Take the port and answer. Raises StartError for a port, a transport or a file that cannot be used.
 
-        And for traces that are asked for where OpenTelemetry is not installed.
+        And for traces that are asked for where OpenTelemetry is not installed, or is told by its environment variables
+        what it does not know.
         """
-        self._tracing = await asyncio.to_thread(_tracing, self._settings)
+        self._tracing = tracing = await asyncio.to_thread(_tracing, self._settings)
+        if tracing is not None:
+            self._metrics.lost_traces = lambda: tracing.lost
         await self.health.start()
         self._transport = self._build_transport()
         await self._transport.start()
@@ -131,7 +134,12 @@ def _tracing(settings: Settings) -> "Tracing | None":
         text = "trace_endpoint: traces need OpenTelemetry; install signet[tracing], or leave it empty"
         raise StartError(text) from error
     tracing = Tracing(settings.trace_endpoint, settings.trace_sample_ratio)
-    tracing.start()
+    try:
+        tracing.start()
+    except Exception as error:
+        raise StartError(
+            f"trace_endpoint: OpenTelemetry cannot send; an OTEL_* variable is at fault: {error}"
+        ) from error
     return tracing
 
 

@@ -10,14 +10,12 @@ never becomes one); `method`, `code` and `reason` come from fixed sets.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
-from pathlib import Path
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+
+from serving.asked_metrics import AskedCounter, collect_process
 
 LATENCY_BUCKETS_SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -26,8 +24,6 @@ ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 LOAD_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 MODEL_STATES = ("LOADING", "READY", "UNLOADING", "FAILED")
-
-PROCESS_STATUS = Path("/proc/self/status")
 
 AnyMetric = TypeVar("AnyMetric", Histogram, Counter, Gauge)
 
@@ -56,13 +52,16 @@ class LoadFigures:
 
 
 class Metrics:
-    """The metrics of one process, on a registry of their own; `dropped_log_lines` is asked at each scrape."""
+    """The metrics of one process, on a registry of their own.
+
+    `dropped_log_lines`, and `lost_traces` once somebody traces, are asked at each scrape.
+    """
 
     def __init__(self, dropped_log_lines: Callable[[], int] = lambda: 0) -> None:
         # The time at which each series began doubles the scrape and tells nobody anything.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        _collect_process(self.registry)
+        collect_process(self.registry)
         PlatformCollector(registry=self.registry)
         self._of_versions: list[Histogram | Counter | Gauge] = []
         model = ("model", "version")
@@ -135,7 +134,20 @@ class Metrics:
         )
         build = Info("signet_build", "Version of the server.", registry=self.registry)
         build.info({"version": distribution_version("signet")})
-        self.registry.register(_DroppedLogLines(dropped_log_lines))
+        self.lost_traces: Callable[[], int] = lambda: 0
+        for name, text, count in (
+            (
+                "signet_log_lines_dropped",
+                "Log lines dropped because stderr took none or not fast enough.",
+                dropped_log_lines,
+            ),
+            (
+                "signet_traces_lost",
+                "Traces of calls lost because the collector took none or not fast enough.",
+                self._ask_for_lost_traces,
+            ),
+        ):
+            self.registry.register(AskedCounter(name, text, count))
         self._request_children: dict[tuple[str, str, str, str], Histogram] = {}
         self._prediction_children: dict[tuple[str, str], dict[str, Counter]] = {}
         self._gone: set[tuple[str, str]] = set()
@@ -224,6 +236,9 @@ class Metrics:
         """How often rows of a version waited for their run, seconds in all."""
         return next(((count, seconds) for _, count, seconds in _totals(self._queue_seconds, model, version)), (0, 0.0))
 
+    def _ask_for_lost_traces(self) -> int:
+        return self.lost_traces()
+
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return self._noted(Histogram(name, text, labels, buckets=buckets, registry=self.registry), labels)
 
@@ -252,37 +267,13 @@ def _totals(histogram: Histogram, model: str, version: str) -> Iterator[tuple[di
                 yield sample.labels, int(counts.get(tuple(sorted(sample.labels.items())), 0)), sample.value
 
 
-class _DroppedLogLines(Collector):
-    def __init__(self, dropped: Callable[[], int]) -> None:
-        self._dropped = dropped
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        text = "Log lines dropped because stderr took none or not fast enough."
-        yield CounterMetricFamily("signet_log_lines_dropped", text, value=self._dropped())
-
-
-class _Threads(Collector):
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        try:
-            status = PROCESS_STATUS.read_text()
-        except OSError:
-            return  # No Linux: then there are no other figures of the process either.
-        threads = status.partition("\nThreads:")[2].split(maxsplit=1)[0]
-        yield GaugeMetricFamily("process_threads", "Threads of the process.", value=int(threads))
-
-
-def _collect_process(registry: CollectorRegistry) -> None:
-    ProcessCollector(registry=registry)
-    registry.register(_Threads())
-
-
 class SupervisorMetrics:
     """The metrics of the process that watches over several workers, on a registry of their own."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        _collect_process(self.registry)
+        collect_process(self.registry)
         self.restarts = Counter(
             "signet_worker_restarts", "Workers started again after one ended or fell silent.", registry=self.registry
         )

@@ -10,7 +10,7 @@ PROCESS = "{{instance}} {{worker}}"
 
 
 def machine() -> Dashboard:
-    """Memory, threads, CPU, descriptors, workers, restarts, provider, log lines."""
+    """Memory, threads, CPU, descriptors, workers, restarts, provider, log lines and traces lost."""
     return board(
         "signet-machine",
         "Signet / Machine",
@@ -48,6 +48,15 @@ def machine() -> Dashboard:
                     {
                         "{{instance}}": "sum by (instance) "
                         f"(rate(signet_log_lines_dropped_total{{{SERVERS}}}[$__rate_interval]))"
+                    },
+                ),
+                lines(
+                    "Traces lost",
+                    "Calls a second whose traces were lost, since the collector took none or not fast enough.",
+                    "ops",
+                    {
+                        "{{instance}}": "sum by (instance) "
+                        f"(rate(signet_traces_lost_total{{{SERVERS}}}[$__rate_interval]))"
                     },
                 ),
             ],

@@ -32,6 +32,7 @@ EXPECTED = {
     "signet_version_label": "gauge",
     "signet_traffic_percent": "gauge",
     "signet_log_lines_dropped": "counter",
+    "signet_traces_lost": "counter",
     "signet_model_provider": "gauge",
     "signet_model_intra_op_threads": "gauge",
     "signet_build_info": "gauge",

@@ -167,7 +167,7 @@ def test_a_run_that_calls_shared_is_linked_with_each_of_them(receiver, tmp_path)
         connection = connect(server)
         ask = connection.prediction.Predict.future
         first = ask(slow(16))
-        wait_for_rows(connection)
+        wait_for(connection, "signet_queue_rows", {"model": "slow", "version": "1"})
         for call in [first, *(ask(slow(1)) for _ in range(CALLS))]:
             call.result()
         connection.channel.close()
@@ -189,14 +189,13 @@ def slow(rows: int) -> PredictRequest:
     return PredictRequest(model="slow", tensors=[raw_tensor("x", np.ones((rows, 2), np.float32))])
 
 
-def wait_for_rows(connection) -> None:
-    """Call the server until rows of `slow` wait."""
-    registry = connection.server.metrics.registry
+def wait_for(connection, metric: str, labels: dict[str, str]) -> None:
+    """Call the server until `metric` is not 0."""
     for _ in range(10_000):
-        if registry.get_sample_value("signet_queue_rows", {"model": "slow", "version": "1"}):
+        if connection.server.metrics.registry.get_sample_value(metric, labels):
             return
         connection.models.ListModels(ListModelsRequest(), timeout=60)
-    raise AssertionError("no rows came to wait")
+    raise AssertionError(f"{metric} stayed 0")
 
 
 def test_the_spans_say_whose_they_are(receiver, repository, monkeypatch):
@@ -241,6 +240,16 @@ def test_traces_to_a_collector_that_never_answers_harm_no_call_and_no_stop(repos
             ask_often(server)
             before = time.monotonic()
         assert time.monotonic() - before < STOP_SECONDS
+
+
+def test_traces_that_are_lost_are_counted_in_the_metrics(repository, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.1")
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with running_server(repository, **tracing_to(nobody.getsockname()[1])) as server:
+            connection = connect(server)
+            wait_for(connection, "signet_traces_lost_total", {})
+            connection.channel.close()
 
 
 def ask_often(server) -> None:

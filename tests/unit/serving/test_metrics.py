@@ -44,6 +44,12 @@ def test_every_time_names_its_unit_in_name_and_help(metrics):
     assert all(family.name.endswith("_seconds") and "in seconds" in family.documentation for family in times)
 
 
+def test_lost_traces_are_asked_of_who_traces(metrics):
+    assert metrics.registry.get_sample_value("signet_traces_lost_total") == 0
+    metrics.lost_traces = lambda: 3
+    assert metrics.registry.get_sample_value("signet_traces_lost_total") == 3
+
+
 def test_every_row_count_names_rows(metrics):
     counted = {family.name for family in ours(metrics) if family.documentation.startswith("Rows")}
     assert counted == {
@@ -78,6 +84,7 @@ def test_the_metrics_are_these_and_of_these_kinds(metrics):
         "signet_rows": "counter",
         "signet_run_seconds": "histogram",
         "signet_split_runs": "counter",
+        "signet_traces_lost": "counter",
         "signet_traffic_percent": "gauge",
         "signet_version_label": "gauge",
     }

@@ -33,6 +33,14 @@ def taken_port():
         yield taken.getsockname()[1]
 
 
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION"])
+async def test_what_opentelemetry_cannot_read_in_its_environment_is_told(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, "nonsense")
+    text = await refusal(StartError, models=tmp_path, trace_endpoint="127.0.0.1:4317")
+    assert text.startswith("trace_endpoint: OpenTelemetry cannot send; an OTEL_* variable is at fault: ")
+    assert "nonsense" in text
+
+
 async def test_cuda_that_is_not_installed_is_refused_even_where_no_model_needs_it_yet(tmp_path):
     text = await refusal(ProviderUnavailable, models=tmp_path, providers="cuda")
     assert text.startswith("providers=cuda was asked for, but the installed onnxruntime has only ")
