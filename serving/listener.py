@@ -44,6 +44,7 @@ class Listener:
         self._metrics = metrics
         self._reuse_port = reuse_port
         self._transport: Transport | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._tracing: Tracing | None = None
         self.health = Health(allow_empty=settings.allow_empty)
         self.port = settings.port
@@ -59,11 +60,15 @@ class Listener:
             self._metrics.lost_traces = lambda: tracing.lost
         await self.health.start()
         self._transport = self._build_transport()
-        await self._transport.start()
+        # gRPC's server cannot be stopped after a start that was cancelled: that goes on, and `stop` waits for it.
+        self._starting = asyncio.create_task(self._transport.start())
+        await asyncio.shield(self._starting)
 
     async def stop(self, drain_seconds: float) -> None:
         """Refuse new calls, and give those in flight so long to end."""
         self.health.end_watches()
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
         if self._transport is not None:
             await self._transport.stop(drain_seconds)
         if self._tracing is not None:

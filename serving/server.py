@@ -102,8 +102,10 @@ class Server:
         """Say NOT_SERVING, keep answering for the lame-duck time, refuse new calls, finish those in flight, unload."""
         settings = self._settings
         if self._listener is not None:
+            was_serving = self.is_serving
             await self._listener.health.drain()
-            await asyncio.sleep(settings.lame_duck_seconds)
+            # Balancers have yet to notice, unless nothing changed for them.
+            await asyncio.sleep(settings.lame_duck_seconds if was_serving else 0)
             await self._listener.stop(settings.drain_seconds)
         for task in self._following:
             task.cancel()

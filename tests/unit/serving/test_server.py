@@ -1,5 +1,6 @@
 """A server that cannot serve as it was asked to refuses to start, and says which setting is at fault."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -31,6 +32,22 @@ def taken_port():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         yield taken.getsockname()[1]
+
+
+async def test_a_start_that_is_broken_off_while_it_takes_the_port_can_be_stopped(tmp_path):
+    server = server_with(models=tmp_path)
+    starting = asyncio.create_task(server.start())
+    async with asyncio.timeout(30):
+        while not server.port:
+            await asyncio.sleep(0)
+    starting.cancel()
+    await server.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+
+async def test_who_could_not_start_ends_at_once(tmp_path, taken_port):
+    assert "is it taken?" in await refusal(StartError, models=tmp_path, port=taken_port, lame_duck_seconds=3600)
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_COMPRESSION"])
