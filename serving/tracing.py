@@ -42,6 +42,9 @@ PAUSE_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 """What a stop spends on the traces that wait."""
 
+GIVE_UP_SECONDS = 0.5
+"""What it then waits at most until those that are left were counted: a try that is broken off ends at once."""
+
 _log = Log("signet.tracing")
 _propagator = TraceContextTextMapPropagator()
 _NOT_SAMPLED = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][02468ace]")
@@ -111,6 +114,7 @@ class Tracing:
         self._closed = True
         if self._exporter is not None:
             self._exporter.shutdown()
+        self._thread.join(GIVE_UP_SECONDS)
 
     def _send_all(self) -> None:
         while not self._closing.is_set():
@@ -118,17 +122,22 @@ class Tracing:
             self._awake.clear()
             self._send_waiting()
         self._send_waiting()
+        self._not_sent += len(self._waiting)
+        self._tell_lost()
 
     def _send_waiting(self) -> None:
         while self._waiting and not self._closed:
             calls = [self._waiting.popleft() for _ in range(min(SENT_CALLS, len(self._waiting)))]
             sent = self._send(calls)
             self._not_sent += 0 if sent else len(calls)
-            if self.lost > self._told:
-                self._told = self.lost
-                _log.error("traces were lost", calls=self._told, endpoint=self._endpoint)
+            self._tell_lost()
             if not sent:
                 self._closing.wait(PAUSE_SECONDS)
+
+    def _tell_lost(self) -> None:
+        if self.lost > self._told:
+            self._told = self.lost
+            _log.error("traces were lost", calls=self._told, endpoint=self._endpoint)
 
     def _send(self, calls: list[CallTrace]) -> bool:
         if self._exporter is None:

@@ -30,6 +30,7 @@ PREDICT = "signet.v1.Prediction/Predict"
 OK = 0
 ERROR = 2
 CALLS = 3
+CALLS_OFTEN = 200
 
 STOP_SECONDS = 10
 
@@ -230,6 +231,7 @@ def test_traces_without_a_collector_harm_no_call_and_no_stop(repository):
             ask_often(server)
             before = time.monotonic()
     assert time.monotonic() - before < STOP_SECONDS
+    assert lost(server) == CALLS_OFTEN
 
 
 def test_traces_to_a_collector_that_never_answers_harm_no_call_and_no_stop(repository):
@@ -240,6 +242,7 @@ def test_traces_to_a_collector_that_never_answers_harm_no_call_and_no_stop(repos
             ask_often(server)
             before = time.monotonic()
         assert time.monotonic() - before < STOP_SECONDS
+        assert lost(server) == 2 * CALLS_OFTEN
 
 
 def test_traces_that_are_lost_are_counted_in_the_metrics(repository, monkeypatch):
@@ -252,8 +255,12 @@ def test_traces_that_are_lost_are_counted_in_the_metrics(repository, monkeypatch
             connection.channel.close()
 
 
+def lost(server) -> float:
+    return server.metrics.registry.get_sample_value("signet_traces_lost_total")
+
+
 def ask_often(server) -> None:
     connection = connect(server)
-    for _ in range(200):
+    for _ in range(CALLS_OFTEN):
         assert connection.prediction.Predict(letters([[0, 9, 0]]), timeout=5).predictions[0].label == "b"
     connection.channel.close()
