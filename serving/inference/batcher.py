@@ -56,6 +56,7 @@ class Batcher:
         self._closed = False
         self._alarm = Alarm(self._fail_late, clock)
         self.statistics = RunStatistics()
+        metrics.queue_rows.set_function(lambda: queue.rows)
 
     @property
     def signature(self) -> Signature:
@@ -158,7 +159,6 @@ class Batcher:
     def _start_run(self) -> None:
         now = self._clock()
         shares = self._queue.take(now)
-        self._metrics.queue_rows.set(self._queue.rows)
         if not shares:
             self._running = False
             self._idle.set()

@@ -272,3 +272,13 @@ async def test_closing_fails_those_whose_turn_does_not_come_in_time(composed, bl
 
 async def test_closing_an_idle_batcher_is_immediate(composed):
     await composed(tiny.linear_model()).close(0)
+
+
+async def test_the_rows_that_wait_are_told_as_they_come_and_while_a_run_goes_on(composed, blocked):
+    batcher = composed(tiny.linear_model())
+    assert batcher.figure("signet_queue_rows") == 0
+    calls = await started(*(batcher.run({"x": rows(first, 2)}) for first in range(3)))
+    assert batcher.figure("signet_queue_rows") == 4
+    blocked.set()
+    await asyncio.gather(*calls)
+    assert batcher.figure("signet_queue_rows") == 0
