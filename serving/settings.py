@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, CliImplicitFlag, SettingsConfigDict,
 
 from serving.repository.policy import EXPECTED, parse_policy
 
-Port = Annotated[int, Field(ge=0, le=65535)]
+MAX_PORT = 65535
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
 
 MIB = 1024 * 1024
 
@@ -173,7 +174,10 @@ class Settings(BaseSettings):
     @field_validator("trace_endpoint")
     @classmethod
     def _check_endpoint(cls, endpoint: str) -> str:
-        if not re.fullmatch(r"((https?://)?[^\s/:@]+:\d{1,5}|(https?://)?\[[0-9a-fA-F:]+\]:\d{1,5})?", endpoint):
+        if not endpoint:
+            return endpoint
+        found = re.fullmatch(r"(https?://)?([^\s/:@]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", endpoint)
+        if found is None or not 0 < int(found[3]) <= MAX_PORT:
             raise ValueError("host:port, http://host:port or https://host:port was expected")
         return endpoint
 

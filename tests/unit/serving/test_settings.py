@@ -132,7 +132,10 @@ def test_traces_go_to_a_host_and_port(endpoint):
     assert read_settings(["--trace-endpoint", endpoint]).trace_endpoint == endpoint
 
 
-@pytest.mark.parametrize("endpoint", ["collector", "4317", "grpc://collector:4317", "http://collector:4317/v1/traces"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["collector", "4317", "grpc://collector:4317", "http://collector:4317/v1/traces", "collector:65536", "collector:0"],
+)
 def test_traces_that_would_go_nowhere_are_refused(endpoint):
     with pytest.raises(ValueError, match="host:port, http://host:port or https://host:port was expected"):
         read_settings(["--trace-endpoint", endpoint])
