@@ -13,19 +13,17 @@ import numpy as np
 from serving.inference.session import OnnxSession, RunEnd, SessionError
 from serving.inference.signature import Tensors
 
-LEAST_ROWS = 16
-"""Of a part: in fewer, what a run costs by itself would tell."""
-
 
 class PartedSession:
     """A session of one thread that is used by several at once; for models whose rows do not depend on each other.
 
     `intra_op_threads`: how many. They have the priority of the thread that makes the first run, and end when nobody
-    refers to this any more.
+    refers to this any more. `least_rows`: of a part.
     """
 
-    def __init__(self, session: OnnxSession, threads: int) -> None:
+    def __init__(self, session: OnnxSession, threads: int, least_rows: int) -> None:
         self._session = session
+        self._least_rows = least_rows
         self._others = ThreadPoolExecutor(threads - 1, thread_name_prefix="part")
         self.signature = session.signature
         self.provider = session.provider
@@ -37,7 +35,7 @@ class PartedSession:
         Raises SessionError too where the outputs of parts differ in shape.
         """
         rows = self.signature.rows(inputs)
-        count = min(self.intra_op_threads, max(1, rows // LEAST_ROWS))
+        count = min(self.intra_op_threads, max(1, rows // self._least_rows))
         if count == 1:
             return self._session.run(inputs, end)
         edges = [rows * part // count for part in range(count + 1)]

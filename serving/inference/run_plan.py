@@ -1,9 +1,10 @@
 """How the runs of a model use the cores, measured once when it is loaded.
 
-Owns the choice of threads, for runs of few rows and for full ones, and of inline runs. Does not know model names, nor
-who runs.
+Owns the choice of threads, of the rows from which a run is made in parts, and of inline runs. Does not know model
+names, nor who runs.
 """
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serving.inference.batchable import made_up_rows
-from serving.inference.parted import LEAST_ROWS, PartedSession
+from serving.inference.parted import PartedSession
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
-from serving.inference.session import OnnxSession, RunEnd, Session, SessionError
+from serving.inference.session import OnnxSession, Session, SessionError
 from serving.inference.signature import Signature, Tensors, TensorSpec
 
-SHORT_RUN_SECONDS = 1e-3
-"""Threads save less in a run this short than they cost: the wire needs the other cores."""
+SHORT_RUN_SECONDS = 0.5e-3
+"""Threads save less in a run this short than they cost: the wire needs the other cores. So no part is shorter."""
 
 INLINE_RUN_SECONDS = 200e-6
 """The longest full run that the event loop does itself: what two hand-overs between threads take under load."""
@@ -37,7 +38,7 @@ Open = Callable[[int], OnnxSession]
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """`few` takes runs of less than `max_batch_rows`, `full` the others; they may be one session.
+    """`full` takes every run; `few` is what it makes those of few rows with, and may be the same.
 
     Seconds are those of the fastest run measured, None where there was none. If that was since the model failed on the
     rows at hand, `full_run_failure` says why full runs cannot be made.
@@ -58,10 +59,6 @@ class RunPlan:
     def unparted(self) -> "RunPlan":
         """The same for a model whose rows depend on those beside them, so that no run of it may be parted."""
         return replace(self, full=self.few, full_run_seconds=None) if isinstance(self.full, PartedSession) else self
-
-    def session(self) -> Session:
-        """What runs."""
-        return self.few if self.few is self.full else _BySize(self.few, self.full, self.max_batch_rows)
 
     @property
     def inline(self) -> bool:
@@ -84,9 +81,9 @@ def plan_runs(
     """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
-    of a row are short gets one thread for few rows, and for full runs that are not short more, in parts where its rows
-    are free; any other model gets `threads` for all runs; unless they are measured to be slower. `quiet`: with
-    what others measure. Raises as `open_session` does.
+    of a row are short gets one thread, and where its rows are free more for the parts of runs that are not short; any
+    other model gets `threads` for all runs; unless they are measured to be slower. `quiet`: with what others measure.
+    Raises as `open_session` does.
     """
     compared = measure and threads > 1
     quiet = quiet or Quiet()
@@ -110,34 +107,20 @@ def _compared(first: OnnxSession, wide: OnnxSession, trial: "_Trial", max_batch_
     full_run = trial.seconds(first, max_batch_rows)
     if full_run is None or full_run < SHORT_RUN_SECONDS:
         return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
-    # Of an operator, threads wait for each other; of parts, only at the end of a run.
-    threads = min(wide.intra_op_threads, max_batch_rows // LEAST_ROWS)
-    free = all(spec.free_rows for spec in (*first.signature.inputs, *first.signature.outputs))
-    full = PartedSession(first, threads) if free and threads > 1 else wide
-    seconds = trial.seconds(full, max_batch_rows)
-    if seconds is None or seconds > SLOWER * full_run:
-        return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
-    return RunPlan(first, full, max_batch_rows, one_row, seconds)
+    least_rows = math.ceil(SHORT_RUN_SECONDS / full_run * max_batch_rows)
+    threads = min(wide.intra_op_threads, max_batch_rows // least_rows)
+    if threads > 1 and all(spec.free_rows for spec in (*first.signature.inputs, *first.signature.outputs)):
+        # Of an operator, threads wait for each other; of parts, only at the end of a run.
+        parted = PartedSession(first, threads, least_rows)
+        seconds = trial.seconds(parted, max_batch_rows)
+        if seconds is not None and seconds <= SLOWER * full_run:
+            return RunPlan(first, parted, max_batch_rows, one_row, seconds)
+    return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
 
 
 def _plan(few: OnnxSession, full: OnnxSession, trial: "_Trial", max_batch_rows: int, one_row: float | None) -> RunPlan:
     full_run = trial.seconds(full, max_batch_rows)
     return RunPlan(few, full, max_batch_rows, one_row, full_run, trial.failure)
-
-
-class _BySize:
-    """Two sessions of one model, chosen by the rows of a run."""
-
-    def __init__(self, few: Session, full: Session, full_rows: int) -> None:
-        self.signature = few.signature
-        self._few = few
-        self._full = full
-        self._full_rows = full_rows
-
-    def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
-        """See Session."""
-        session = self._full if self.signature.rows(inputs) >= self._full_rows else self._few
-        return session.run(inputs, end)
 
 
 class _Trial:

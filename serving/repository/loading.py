@@ -76,7 +76,7 @@ class Loader:
         inline = plan.inline and not reason
         executor = None if inline else runner(f"run-{name}-{version}")
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
-        session = self._labelling(plan.session(), manifest, label_rows)
+        session = self._labelling(plan.full, manifest, label_rows)
         seconds = time.perf_counter() - started
         check = None if golden is None else (golden.max_abs_difference, golden.tolerance)
         figures = LoadFigures(seconds, plan.few.provider, plan.full.intra_op_threads, self._settings.queue_rows, check)

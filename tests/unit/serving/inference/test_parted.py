@@ -7,10 +7,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from serving.inference.parted import LEAST_ROWS, PartedSession
+from serving.inference.parted import PartedSession
 from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
 from serving.inference.signature import Tensors
 from tests import tiny_models as tiny
+
+LEAST_ROWS = 16
 
 
 class CountedSession(OnnxSession):
@@ -43,14 +45,14 @@ def counted(model: bytes) -> CountedSession:
 def test_rows_are_parted_among_threads_and_joined_in_order(rows, parts):
     session = counted(tiny.linear_model())
     x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
-    outputs = PartedSession(session, 3).run({"x": x})
+    outputs = PartedSession(session, 3, LEAST_ROWS).run({"x": x})
     assert sorted(run[0] for run in session.runs) == parts
     assert np.array_equal(outputs["y"], session.run({"x": x})["y"])
 
 
 def test_parts_run_in_several_threads():
     session = counted(tiny.linear_model())
-    parted = PartedSession(session, 2)
+    parted = PartedSession(session, 2, LEAST_ROWS)
     for _ in range(3):
         parted.run({"x": np.ones((2 * LEAST_ROWS, 3), np.float32)})
     assert len({thread for _, thread in session.runs}) == 2
@@ -61,7 +63,7 @@ def test_the_error_of_any_part_is_that_of_the_run(faulty):
     index = np.zeros((2 * LEAST_ROWS, 1), np.int64)
     index[faulty] = 99
     with pytest.raises(SessionError, match="the model failed on this input"):
-        PartedSession(counted(tiny.gather_model()), 2).run({"index": index})
+        PartedSession(counted(tiny.gather_model()), 2, LEAST_ROWS).run({"index": index})
 
 
 def as_wide_as_the_largest_model() -> bytes:
@@ -84,11 +86,12 @@ def test_parts_whose_outputs_do_not_fit_together_are_an_error_with_a_text():
     x = np.ones((2 * LEAST_ROWS, 1), np.int64)
     x[0] = 5
     with pytest.raises(SessionError, match="the outputs for parts of these 32 rows differ in shape"):
-        PartedSession(counted(as_wide_as_the_largest_model()), 2).run({"x": x})
+        PartedSession(counted(as_wide_as_the_largest_model()), 2, LEAST_ROWS).run({"x": x})
 
 
 def test_an_end_that_was_asked_for_ends_every_part():
     end = RunEnd()
     end.ask()
+    parted = PartedSession(counted(tiny.linear_model()), 2, LEAST_ROWS)
     with pytest.raises(SessionError):
-        PartedSession(counted(tiny.linear_model()), 2).run({"x": np.ones((2 * LEAST_ROWS, 3), np.float32)}, end)
+        parted.run({"x": np.ones((2 * LEAST_ROWS, 3), np.float32)}, end)

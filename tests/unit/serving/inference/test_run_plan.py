@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from serving.inference.parted import PartedSession
 from serving.inference.quiet import Quiet
 from serving.inference.run_plan import Open, RunPlan, plan_runs
 from serving.inference.session import OnnxSession, RunEnd, SessionError, SessionSettings
@@ -26,8 +25,10 @@ class TimedSession(OnnxSession):
     """A session that adds two numbers, each run of which takes at least a time that depends on rows and threads."""
 
     seconds: dict[tuple[int, int], float]
+    rows: list[int]
 
     def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
+        self.rows.append(self.signature.rows(inputs))
         until = time.perf_counter() + self.seconds.get((self.signature.rows(inputs), self.intra_op_threads), 0)
         outputs = super().run(inputs, end)
         while time.perf_counter() < until:
@@ -41,7 +42,7 @@ def timed(seconds: dict[tuple[int, int], float], full: int = FULL) -> RunPlan:
     def open_session(threads: int) -> OnnxSession:
         session = TimedSession.open(tiny.linear_model(), SessionSettings(threads))
         assert isinstance(session, TimedSession)
-        session.seconds = seconds
+        session.seconds, session.rows = seconds, []
         return session
 
     return plan_runs(open_session, 4, full, None, measure=True)
@@ -62,8 +63,8 @@ def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
     [
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3} | FULL_RUNS, (4, 4), id="a long run of one row"),
         pytest.param({(1, 1): 2e-3, (1, 4): 2e-2} | FULL_RUNS, (1, 1), id="a long run of one row, longer by threads"),
-        pytest.param({(8, 1): 4e-3, (8, 4): 2e-3}, (1, 4), id="a long full run"),
-        pytest.param({(8, 1): 2e-3, (8, 4): 2e-2}, (1, 1), id="a long full run, longer by threads"),
+        pytest.param({(8, 1): 4e-3, (2, 1): 1e-3}, (1, 4), id="a long full run"),
+        pytest.param({(8, 1): 4e-3, (2, 1): 2e-2}, (1, 1), id="a long full run, longer in parts"),
     ],
 )
 def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
@@ -72,24 +73,28 @@ def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
     assert not plan.inline
 
 
-def test_few_rows_and_full_runs_go_to_their_sessions():
-    plan = timed({(8, 1): 4e-3, (8, 4): 2e-3})
-    x = np.eye(8, 3, dtype=np.float32)
-    for rows in (x[:1], x):
-        assert plan.session().run({"x": rows})["y"].shape == rows.shape
-    assert plan.session().signature == plan.few.signature
-    assert len(plan.sessions) == 2
+def rows_of_runs(plan: RunPlan, rows: int) -> list[int]:
+    """The rows of each run that `plan` makes of so many."""
+    assert isinstance(plan.few, TimedSession)
+    plan.few.rows = []
+    x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    assert plan.full.run({"x": x})["y"].shape == x.shape
+    return sorted(plan.few.rows)
 
 
-def test_full_runs_are_made_in_parts_where_they_are_of_enough_rows():
-    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32)
-    assert isinstance(plan.full, PartedSession)
-    assert threads_of(plan) == (1, 2)
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        pytest.param(5, [5], id="a short run"),
+        pytest.param(64, [16, 16, 16, 16], id="a long one"),
+    ],
+)
+def test_a_run_is_made_in_parts_where_its_rows_make_it_long(rows, parts):
+    assert rows_of_runs(timed({(64, 1): 3e-3}, full=64), rows) == parts
 
 
 def test_rows_that_depend_on_each_other_stay_together():
-    plan = timed({(32, 1): 8e-3, (16, 1): 1e-3}, full=32).unparted()
-    assert plan.session() is plan.few
+    plan = timed({(32, 1): 8e-3}, full=32).unparted()
     assert (plan.sessions, threads_of(plan), plan.full_run_seconds) == ((plan.few,), (1, 1), None)
 
 
