@@ -99,5 +99,5 @@ clean: ## Remove .venv and every cache; models/ stays
 .venv/.installed: pyproject.toml constraints.txt
 	@echo "installing into .venv: a minute or two"
 	@if command -v uv >/dev/null; then uv venv -q --allow-existing --python $(PYTHON) .venv; else $(PYTHON) -m venv .venv; fi
-	@if command -v uv >/dev/null; then set -- uv pip install -q --python $(BIN)/python; else set -- $(BIN)/python -m pip install -qq; fi; \
+	@if command -v uv >/dev/null; then set -- uv pip install -q --compile-bytecode --python $(BIN)/python; else set -- $(BIN)/python -m pip install -qq; fi; \
 	  "$$@" -e '.[train,dev]' -c constraints.txt && touch $@
