@@ -13,14 +13,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from serving.inference.batchable import made_up_rows
+from serving.inference.batchable import made_up_rows, unbatched_reason
 from serving.inference.cores import available_cores
-from serving.inference.run_plan import repeated_rows
-from serving.inference.session import OnnxSession, SessionError, SessionSettings
+from serving.inference.run_plan import Open, plan_runs, repeated_rows
+from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
 from serving.repository.folders import versions_on_disk
 
 MODEL = "model.onnx"
 BATCH_ROWS = (1, 4, 16, 64, 256)
+AUTO = 0
+"""Instead of a number of threads: those that the server chooses by itself, which may be more for more rows."""
 ROUNDS = 5
 ROUND_SECONDS = 0.06
 RUNS_IN_P99 = 2
@@ -35,7 +37,7 @@ class CannotTune(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What runs of `rows` rows with `threads` threads take: the median, in milliseconds."""
+    """What runs of `rows` rows with `threads` threads, or AUTO, take: the median, in milliseconds."""
 
     rows: int
     threads: int
@@ -57,7 +59,8 @@ def tune(arguments: Sequence[str]) -> str | None:
         return f"tune: {flags.model}: {error}"
     console = Console(soft_wrap=True)
     console.print(_table(points, best))
-    console.print(f"signet-serve --intra-op-threads {best.threads} --max-batch-rows {best.rows}")
+    threads = "" if best.threads == AUTO else f" --intra-op-threads {best.threads}"
+    console.print(f"signet-serve{threads} --max-batch-rows {best.rows}")
     return None
 
 
@@ -82,10 +85,16 @@ def thread_counts(cores: int) -> list[int]:
 def measure(model: Path, threads: Iterable[int]) -> list[Point]:
     """Runs of made-up rows, by rows and threads; they take turns, so that what else the machine does meets all alike.
 
-    Raises SessionError if the model cannot be loaded or run.
+    Beside `threads`, AUTO. Raises SessionError if the model cannot be loaded or run.
     """
-    sessions = {count: OnnxSession.open(str(model), SessionSettings(count)) for count in threads}
-    signature = next(iter(sessions.values())).signature
+    counts = list(threads)
+
+    def open_session(count: int) -> OnnxSession:
+        return OnnxSession.open(str(model), SessionSettings(count))
+
+    sessions: dict[int, Session] = {AUTO: _chosen_by_the_server(open_session, max(counts))}
+    sessions.update({count: open_session(count) for count in counts})
+    signature = sessions[AUTO].signature
     made_up = made_up_rows(signature)
     free = all(spec.free_rows for spec in signature.inputs)
     points = []
@@ -104,12 +113,17 @@ def measure(model: Path, threads: Iterable[int]) -> list[Point]:
     return points
 
 
+def _chosen_by_the_server(open_session: Open, threads: int) -> Session:
+    plan = plan_runs(open_session, threads, max(BATCH_ROWS), None, measure=True)
+    return (plan.unparted() if unbatched_reason(plan.few) else plan).full
+
+
 def choose(points: Iterable[Point], p99_ms: float | None) -> Point:
     """The settings for these measurements.
 
-    Without `p99_ms`, the fewest rows and then threads that give about the most rows a second. With it, the most rows of
-    which a run takes at most half of that, and the fewest threads that are about as fast. Raises CannotTune if even the
-    shortest run is too long.
+    Without `p99_ms`, the fewest rows and then threads that give about the most rows a second; AUTO before any number.
+    With it, the most rows of which a run takes at most half of that, and the fewest threads that are about as fast.
+    Raises CannotTune if even the shortest run is too long.
     """
     measured = list(points)
     if p99_ms is None:
@@ -125,10 +139,15 @@ def choose(points: Iterable[Point], p99_ms: float | None) -> Point:
 
 
 def _least_as_good(points: Sequence[Point]) -> Point:
-    """The fewest rows, then threads, of those that give about the most rows a second."""
+    """The fewest rows that give about the most rows a second, and the fewest threads about as good with those."""
+    fewest = min(point.rows for point in _as_good(points))
+    good = _as_good([point for point in points if point.rows == fewest])
+    return min(good, key=lambda point: point.threads)
+
+
+def _as_good(points: Sequence[Point]) -> list[Point]:
     most = max(point.rows_per_second for point in points)
-    good = [point for point in points if point.rows_per_second >= AS_GOOD * most]
-    return min(good, key=lambda point: (point.rows, point.threads))
+    return [point for point in points if point.rows_per_second >= AS_GOOD * most]
 
 
 def _table(points: Sequence[Point], best: Point) -> Table:
@@ -139,10 +158,10 @@ def _table(points: Sequence[Point], best: Point) -> Table:
     for point in points:
         table.add_row(
             f"{point.rows}",
-            f"{point.threads}",
+            "auto" if point.threads == AUTO else f"{point.threads}",
             f"{point.run_ms:.3g}",
             f"{point.rows_per_second:,.0f}",
-            f"{point.rows_per_second / point.threads / one_thread[point.rows]:.0%}",
+            "" if point.threads == AUTO else f"{point.rows_per_second / point.threads / one_thread[point.rows]:.0%}",
             "best" if point == best else "",
         )
     return table

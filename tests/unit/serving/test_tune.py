@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.tune import CannotTune, Point, choose, find_model, measure, thread_counts, tune
+from serving.tune import AUTO, CannotTune, Point, choose, find_model, measure, thread_counts, tune
 from tests import tiny_models as tiny
 
 
@@ -15,7 +15,7 @@ def test_the_settings_of_a_model_are_printed_below_a_table(tmp_path, capsys):
     tiny.put_bare(tmp_path, "letters", tiny.linear_model())
     assert tune(["letters", "--models", str(tmp_path)]) is None
     lines = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"signet-serve --intra-op-threads \d+ --max-batch-rows \d+", lines[-1])
+    assert re.fullmatch(r"signet-serve( --intra-op-threads \d+)? --max-batch-rows \d+", lines[-1])
     assert any("ms a run" in line and "efficiency" in line for line in lines)
     assert sum("best" in line for line in lines) == 1
 
@@ -59,7 +59,7 @@ def test_threads_are_doubled_up_to_the_cores(cores, threads):
 
 def test_a_model_of_fixed_rows_is_measured_with_them(tmp_path):
     model = tiny.put_bare(tmp_path, "pair", tiny.fixed_batch_model(2)) / "model.onnx"
-    assert [(point.rows, point.threads) for point in measure(Path(model), [1])] == [(2, 1)]
+    assert [(point.rows, point.threads) for point in measure(Path(model), [1])] == [(2, AUTO), (2, 1)]
 
 
 POINTS = [
@@ -89,6 +89,13 @@ def test_settings_follow_from_what_was_measured(p99_ms, rows, threads):
 
 def test_threads_that_bring_little_are_not_taken():
     assert choose([Point(16, 1, 8.0), Point(16, 2, 7.5)], None).threads == 1
+
+
+def test_what_the_server_chooses_is_left_to_it_where_that_is_about_as_fast():
+    assert choose([Point(16, AUTO, 4.4), *POINTS], None).threads == AUTO
+    assert choose([Point(16, AUTO, 6.0), *POINTS], None).threads == 2
+    # 16 rows in 4.2 ms are just within a tenth of the most rows a second, in 4.4 ms not.
+    assert choose([Point(16, AUTO, 4.4), *POINTS, Point(64, 4, 15.2)], None) == Point(16, AUTO, 4.4)
 
 
 def test_a_time_shorter_than_two_runs_is_told():
