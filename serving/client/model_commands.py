@@ -157,7 +157,7 @@ def _service_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
 def _threads(details: ModelDetails) -> str:
     few = details.intra_op_threads
     full = details.runs.full_run_intra_op_threads if details.runs else few
-    return f"{few} thread{'s' if few > 1 else ''}{f', {full} for full runs' if full != few else ''}"
+    return f"{few} thread{'s' if few > 1 else ''}{f', {full} for long runs' if full != few else ''}"
 
 
 def _run_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
