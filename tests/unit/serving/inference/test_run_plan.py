@@ -63,7 +63,7 @@ def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
     [
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3} | FULL_RUNS, (4, 4), id="a long run of one row"),
         pytest.param({(1, 1): 2e-3, (1, 4): 2e-2} | FULL_RUNS, (1, 1), id="a long run of one row, longer by threads"),
-        pytest.param({(8, 1): 4e-3, (2, 1): 1e-3}, (1, 4), id="a long full run"),
+        pytest.param({(8, 1): 4e-3, (2, 1): 0.4e-3}, (1, 4), id="a long full run"),
         pytest.param({(8, 1): 4e-3, (2, 1): 2e-2}, (1, 1), id="a long full run, longer in parts"),
     ],
 )
