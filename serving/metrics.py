@@ -122,7 +122,9 @@ class Metrics:
             (*model, "provider"),
         )
         self._intra_op_threads = self._gauge(
-            "signet_model_intra_op_threads", "Threads that one run of a READY version may use.", model
+            "signet_model_intra_op_threads",
+            "Threads that the rows of a full run of a READY version are shared out among.",
+            model,
         )
         self._version_label = self._gauge(
             "signet_version_label", "1 for the version that a label names.", (*model, "label")

@@ -6,7 +6,9 @@ Owns what is measured, the table, and the choice. Does not know the server: it r
 import argparse
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from rich.table import Table
 
 from serving.inference.batchable import made_up_rows, unbatched_reason
 from serving.inference.cores import available_cores
-from serving.inference.run_plan import Open, plan_runs, repeated_rows
-from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings
+from serving.inference.lane_runs import LaneRuns
+from serving.inference.run_plan import Open, RunPlan, plan_runs, repeated_rows
+from serving.inference.session import OnnxSession, SessionError, SessionSettings
+from serving.inference.signature import Tensors
 from serving.repository.folders import versions_on_disk
 
 MODEL = "model.onnx"
@@ -92,30 +96,39 @@ def measure(model: Path, threads: Iterable[int]) -> list[Point]:
     def open_session(count: int) -> OnnxSession:
         return OnnxSession.open(str(model), SessionSettings(count))
 
-    sessions: dict[int, Session] = {AUTO: _chosen_by_the_server(open_session, max(counts))}
-    sessions.update({count: open_session(count) for count in counts})
-    signature = sessions[AUTO].signature
+    sessions = {count: open_session(count) for count in counts}
+    plan = _chosen_by_the_server(open_session, max(counts))
+    signature = plan.session.signature
     made_up = made_up_rows(signature)
     free = all(spec.free_rows for spec in signature.inputs)
     points = []
-    for rows in BATCH_ROWS if free else (signature.inputs[0].shape or (1,))[:1]:
-        inputs = repeated_rows(made_up, signature, rows)
-        taken: dict[int, list[float]] = {count: [] for count in sessions}
-        for _ in range(ROUNDS):
-            for count, session in sessions.items():
-                session.run(inputs)
-                runs, started = 0, time.perf_counter()
-                while (seconds := time.perf_counter() - started) < ROUND_SECONDS:
-                    session.run(inputs)
-                    runs += 1
-                taken[count].append(seconds / runs)
-        points += [Point(rows, count, statistics.median(times) * 1e3) for count, times in taken.items()]
+    with ExitStack() as stack:
+        lanes = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(plan.lanes)]
+        ways: dict[int, Callable[[Tensors], object]] = {AUTO: LaneRuns(plan.session, lanes, plan.thread_rows).run}
+        ways.update({count: session.run for count, session in sessions.items()})
+        for rows in BATCH_ROWS if free else (signature.inputs[0].shape or (1,))[:1]:
+            seconds = _in_turns(ways, repeated_rows(made_up, signature, rows))
+            points += [Point(rows, count, taken * 1e3) for count, taken in seconds.items()]
     return points
 
 
-def _chosen_by_the_server(open_session: Open, threads: int) -> Session:
+def _in_turns(ways: Mapping[int, Callable[[Tensors], object]], inputs: Tensors) -> dict[int, float]:
+    """The median seconds of a run in each of these ways."""
+    taken: dict[int, list[float]] = {count: [] for count in ways}
+    for _ in range(ROUNDS):
+        for count, run in ways.items():
+            run(inputs)
+            runs, started = 0, time.perf_counter()
+            while (seconds := time.perf_counter() - started) < ROUND_SECONDS:
+                run(inputs)
+                runs += 1
+            taken[count].append(seconds / runs)
+    return {count: statistics.median(times) for count, times in taken.items()}
+
+
+def _chosen_by_the_server(open_session: Open, threads: int) -> RunPlan:
     plan = plan_runs(open_session, threads, max(BATCH_ROWS), None, measure=True)
-    return (plan.unparted() if unbatched_reason(plan.few) else plan).full
+    return plan.unbatched() if unbatched_reason(plan.session) else plan
 
 
 def choose(points: Iterable[Point], p99_ms: float | None) -> Point:

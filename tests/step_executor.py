@@ -10,14 +10,17 @@ class StepExecutor(Executor):
 
     def __init__(self) -> None:
         self._work: list[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
-        self.dead = False
+        self._dead = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **_kwargs: Any) -> "Future[Any]":
-        if self.dead:
+        if self._dead:
             raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future()
         self._work.append((future, fn, args))
         return future
+
+    def kill(self) -> None:
+        self._dead = True
 
     def step(self) -> None:
         for future, fn, args in self._taken():

@@ -147,7 +147,8 @@ class GoldenResult:
 class RunPlan:
     """How the server runs a version, by what it measured at load; None where the model failed on the rows at hand.
 
-    A full run has `max_batch_rows`. `inline`: the event loop makes the runs, since they are so short.
+    A full run has `max_batch_rows`. Runs of fewer than `thread_rows` are so short that the event loop makes them;
+    `inline`: all are.
     """
 
     max_batch_rows: int
@@ -155,6 +156,7 @@ class RunPlan:
     inline: bool
     one_row_seconds: float | None
     full_run_seconds: float | None
+    thread_rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ def _runs(message: models_pb2.RunPlan) -> answers.RunPlan:
         inline=message.inline,
         one_row_seconds=message.one_row_seconds if message.HasField("one_row_seconds") else None,
         full_run_seconds=message.full_run_seconds if message.HasField("full_run_seconds") else None,
+        thread_rows=message.thread_rows,
     )
 
 

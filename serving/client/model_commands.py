@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from serving.client.answers import ImagePreprocessing, ModelDetails, ModelStatus, Traffic
+from serving.client.answers import ImagePreprocessing, ModelDetails, ModelStatus, RunPlan, Traffic
 from serving.client.client import Client
 from serving.client.output import print_json, print_line, print_table
 from serving.errors import InvalidInput
@@ -168,4 +168,10 @@ def _run_facts(details: ModelDetails) -> Iterator[tuple[str, str]]:
     for rows, seconds in ((1, runs.one_row_seconds), (runs.max_batch_rows, runs.full_run_seconds)):
         if seconds is not None:
             yield "run time", f"{seconds * 1e3:.3g} ms for {rows} row{'s' if rows > 1 else ''}"
-    yield "runs in", "the event loop" if runs.inline else "a thread of its own"
+    yield "runs in", _place(runs)
+
+
+def _place(runs: RunPlan) -> str:
+    if runs.inline:
+        return "the event loop"
+    return f"threads of its own{f', below {runs.thread_rows} rows the event loop' if runs.thread_rows > 1 else ''}"

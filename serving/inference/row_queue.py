@@ -7,10 +7,14 @@ event loop.
 
 import heapq
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from serving.errors import DeadlineExceeded, Overloaded, ServingError
 from serving.inference.run_time import RunTime
-from serving.inference.waiting import LOW, Share, Waiting
+from serving.inference.waiting import LOW, NORMAL, Share, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEVER = float("inf")
 
@@ -28,10 +32,11 @@ class RowQueue:
     """A bounded queue of rows: first in, first out within a priority, normal before low.
 
     `batched`: a run may hold rows of several callers and part of a caller's rows, at most `max_batch_rows` in all. Else
-    each caller's rows are a run of their own, whatever their number. At most `max_rows` rows wait.
+    each caller's rows are a run of their own, whatever their number. At most `max_rows` rows wait. `lanes`: how many
+    runs go on at once. `tell` gives a caller who leaves without a run the reason.
     """
 
-    def __init__(self, max_batch_rows: int, max_rows: int, *, batched: bool) -> None:
+    def __init__(self, max_batch_rows: int, max_rows: int, *, batched: bool, lanes: int = 1) -> None:
         self._max_batch_rows = max_batch_rows
         self._max_rows = max_rows
         self.batched = batched
@@ -43,12 +48,19 @@ class RowQueue:
         self._deadlines: list[tuple[float, int]] = []
         self._runs_without_low = 0
         self._run_time = RunTime()
-        self._busy_until = 0.0
+        self._lanes = lanes
+        self._ends: list[float] = []
+        self.tell: Callable[[Waiting, Exception], None] = Waiting.fail
 
     @property
     def rows(self) -> int:
         """How many rows wait."""
         return sum(self._rows)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody waits; a caller may have no rows."""
+        return not (self._callers[NORMAL] or self._callers[LOW])
 
     def put(self, caller: Waiting) -> None:
         """Append `caller`.
@@ -73,13 +85,14 @@ class RowQueue:
         if left != NEVER:
             heapq.heappush(self._deadlines, (caller.deadline, caller.number))
 
-    def take(self, now: float) -> list[Share]:
-        """The next run's shares, in order; empty if nothing waits.
+    def take(self, now: float, most_rows: int | None = None) -> list[Share]:
+        """The next run's shares, in order, of at most so many rows; empty if nothing waits.
 
         Callers gone or past their deadline leave first, and so do those whose rows would not be answered in time while
         others could. A run takes no more rows than the earliest deadline in it allows.
         """
         self.expire(now)
+        most = self._max_batch_rows if most_rows is None else min(most_rows, self._max_batch_rows)
         low_first = self._runs_without_low >= LOW_TURN_RUNS - 1
         shares: list[Share] = []
         taken = 0
@@ -87,7 +100,7 @@ class RowQueue:
         run_time = self._run_time
         begun, row = now + run_time.care * run_time.fixed, run_time.care * run_time.row
         all_answered = now + run_time.guess(self.rows)
-        while taken < self._max_batch_rows:
+        while taken < most:
             caller = self._head(now, all_answered, low_first=low_first and not shares)
             if caller is None:
                 break
@@ -95,7 +108,7 @@ class RowQueue:
                 break
             rows = caller.rows - caller.taken
             if self.batched:
-                rows = min(self._max_batch_rows - taken, rows)
+                rows = min(most - taken, rows)
             end = min(end, caller.deadline)
             if shares and begun + row * (taken + rows) > end:
                 break
@@ -107,12 +120,14 @@ class RowQueue:
                 del self._callers[caller.priority][caller.number]
         took_low = any(share.caller.priority == LOW for share in shares)
         self._runs_without_low = self._runs_without_low + 1 if self._callers[LOW] and not took_low else 0
-        self._busy_until = begun + row * taken if shares else 0.0
+        if shares:
+            # No more than there are lanes, should the end of a run never be told.
+            self._ends = sorted([*self._ends, begun + row * taken])[-self._lanes :]
         return shares
 
     def finish(self, rows: int, seconds: float) -> None:
-        """The run of what was taken last is over; learn how long its rows took, unless there is nothing to learn: 0."""
-        self._busy_until = 0.0
+        """A run of what was taken is over; learn how long its rows took, unless there is nothing to learn: 0."""
+        del self._ends[:1]
         if rows:
             self._run_time.add(rows, seconds)
 
@@ -138,7 +153,7 @@ class RowQueue:
             if caller is not None:
                 self.discard(caller)
                 waited = now - caller.arrived
-                caller.fail(DeadlineExceeded(f"the deadline passed after {waited:.3f} s in the queue"))
+                self.tell(caller, DeadlineExceeded(f"the deadline passed after {waited:.3f} s in the queue"))
         if len(deadlines) > 2 * (len(normal) + len(low)) + SPARE_DEADLINES:
             deadlines[:] = [one for one in deadlines if one[1] in normal or one[1] in low]
             heapq.heapify(deadlines)
@@ -148,11 +163,12 @@ class RowQueue:
         """Raise Overloaded if the rows before `caller` and its own leave it too little of its time."""
         normal, low = self._rows
         ahead = normal + low if caller.priority == LOW else normal
-        busy = max(0.0, self._busy_until - caller.arrived)
+        busy = max(0.0, self._ends[0] - caller.arrived) if len(self._ends) == self._lanes else 0.0
         if not ahead and not busy:
             return
         rows = ahead + caller.rows
-        seconds = busy + self._run_time.care * self._run_time.guess(rows, self._runs(rows, caller.priority))
+        runs = self._runs(rows, caller.priority)
+        seconds = busy + self._run_time.care * self._run_time.guess(rows, runs) / min(runs, self._lanes)
         if seconds > QUEUE_SHARE * left:
             text = (
                 f"{ahead} rows are waiting, so that these would be answered in {seconds:.3f} s; the deadline, in "
@@ -189,4 +205,4 @@ class RowQueue:
         seconds = self._run_time.guess(caller.rows - caller.taken)
         left = caller.deadline - now
         text = f"these rows take {seconds:.3f} s, and when their turn came the deadline was in {left:.3f} s"
-        caller.fail(Overloaded(text, self._run_time.guess(self.rows)))
+        self.tell(caller, Overloaded(text, self._run_time.guess(self.rows)))

@@ -1,29 +1,28 @@
 """How the runs of a model use the cores, measured once when it is loaded.
 
-Owns the choice of threads, of the rows from which a run is made in parts, and of inline runs. Does not know model
-names, nor who runs.
+Owns the choice of threads, of lanes, and of the rows from which a run goes to one. Does not know model names, nor who
+runs.
 """
 
 import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from serving.inference.batchable import made_up_rows
-from serving.inference.parted import PartedSession
+from serving.inference.lane_runs import LaneRuns
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
-from serving.inference.session import OnnxSession, Session, SessionError
+from serving.inference.session import OnnxSession, SessionError
 from serving.inference.signature import Signature, Tensors, TensorSpec
 
 SHORT_RUN_SECONDS = 0.5e-3
-"""Threads save less in a run this short than they cost: the wire needs the other cores. So no part is shorter."""
-
-INLINE_RUN_SECONDS = 200e-6
-"""The longest full run that the event loop does itself: what two hand-overs between threads take under load."""
+"""The hand-overs to a thread and back take as long as half of such a run, measured under load, and threads within its
+operators cost the wire more than they save. So the event loop makes what is shorter, and a lane nothing that is."""
 
 SLOWER = 1.25
 """More threads are taken unless a run takes so many times as long: on a machine busy at that time they show no gain."""
@@ -38,35 +37,36 @@ Open = Callable[[int], OnnxSession]
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """`full` takes every run; `few` is what it makes those of few rows with, and may be the same.
+    """`session` makes all runs, `lanes` of them at once; those of fewer than `thread_rows` rows on the event loop.
 
-    Seconds are those of the fastest run measured, None where there was none. If that was since the model failed on the
-    rows at hand, `full_run_failure` says why full runs cannot be made.
+    Seconds are those of the fastest run measured, None where there was none; those of a full run with its rows shared
+    out among the lanes. If that was since the model failed on the rows at hand, `full_run_failure` says why full runs
+    cannot be made.
     """
 
-    few: OnnxSession
-    full: OnnxSession | PartedSession
+    session: OnnxSession
+    lanes: int
+    thread_rows: int
     max_batch_rows: int
     one_row_seconds: float | None
     full_run_seconds: float | None
     full_run_failure: str = ""
 
     @property
-    def sessions(self) -> tuple[OnnxSession | PartedSession, ...]:
-        """Each session once."""
-        return (self.few,) if self.few is self.full else (self.few, self.full)
-
-    def unparted(self) -> "RunPlan":
-        """The same for a model whose rows depend on those beside them, so that no run of it may be parted."""
-        return replace(self, full=self.few, full_run_seconds=None) if isinstance(self.full, PartedSession) else self
+    def inline(self) -> bool:
+        """Whether even a full run is so short that the event loop should make it."""
+        return self.thread_rows > self.max_batch_rows
 
     @property
-    def inline(self) -> bool:
-        """Whether even a full run is so short that the event loop should do it."""
-        signature = self.few.signature
-        bounded = all(-1 not in spec.shape[1:] for spec in signature.inputs)
-        seconds = self.full_run_seconds
-        return bounded and self.few.provider == CPU and seconds is not None and seconds < INLINE_RUN_SECONDS
+    def full_run_threads(self) -> int:
+        """Those that the rows of a full run are shared out among."""
+        return self.lanes * self.session.intra_op_threads
+
+    def unbatched(self) -> "RunPlan":
+        """The same for a model whose rows must not be divided, so that a run may have any number of them."""
+        return replace(
+            self, lanes=1, thread_rows=1, full_run_seconds=self.full_run_seconds if self.lanes == 1 else None
+        )
 
 
 def plan_runs(
@@ -78,12 +78,12 @@ def plan_runs(
     measure: bool,
     quiet: Quiet | None = None,
 ) -> RunPlan:
-    """Open the sessions that a model is best run with, by running `rows` (made up if None) once they are the first.
+    """Open the session that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
-    of a row are short gets one thread, and where its rows are free more for the parts of runs that are not short; any
-    other model gets `threads` for all runs; unless they are measured to be slower. `quiet`: with what others measure.
-    Raises as `open_session` does.
+    of a row are short gets one thread, and where its rows are free as many lanes as `threads`; any other model gets
+    `threads` for all runs; unless they are measured to be slower. `quiet`: with what others measure. Raises as
+    `open_session` does.
     """
     compared = measure and threads > 1
     quiet = quiet or Quiet()
@@ -91,36 +91,47 @@ def plan_runs(
         first, *wider = openers.map(open_session, (1, threads) if compared else (threads,))
     trial = _Trial(first.signature, rows)
     with quiet.measuring():
-        if wider:
-            return _compared(first, wider[0], trial, max_batch_rows)
-        return _plan(first, first, trial, max_batch_rows, trial.seconds(first, 1))
+        session, one_row = _chosen(first, wider, trial)
+        full_run = trial.seconds(session, max_batch_rows)
+        thread_rows = _thread_rows(session, full_run, max_batch_rows)
+        plan = RunPlan(session, 1, thread_rows, max_batch_rows, one_row, full_run, trial.failure)
+        if wider and session is first and full_run is not None and one_row is not None and one_row < SHORT_RUN_SECONDS:
+            return _with_lanes(plan, threads, full_run, trial)
+        return plan
 
 
-def _compared(first: OnnxSession, wide: OnnxSession, trial: "_Trial", max_batch_rows: int) -> RunPlan:
-    """`first` has one thread."""
+def _chosen(first: OnnxSession, wider: list[OnnxSession], trial: "_Trial") -> tuple[OnnxSession, float | None]:
+    """The session, and what it takes for a row. `first` has one thread if there are `wider` ones."""
     one_row = trial.seconds(first, 1)
-    if one_row is None or one_row >= SHORT_RUN_SECONDS:
-        wide_one_row = trial.seconds(wide, 1)
-        if one_row is None or wide_one_row is None or wide_one_row <= SLOWER * one_row:
-            return _plan(wide, wide, trial, max_batch_rows, wide_one_row)
-        return _plan(first, first, trial, max_batch_rows, one_row)
-    full_run = trial.seconds(first, max_batch_rows)
-    if full_run is None or full_run < SHORT_RUN_SECONDS:
-        return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
-    least_rows = math.ceil(SHORT_RUN_SECONDS / full_run * max_batch_rows)
-    threads = min(wide.intra_op_threads, max_batch_rows // least_rows)
-    if threads > 1 and all(spec.free_rows for spec in (*first.signature.inputs, *first.signature.outputs)):
-        # Of an operator, threads wait for each other; of parts, only at the end of a run.
-        parted = PartedSession(first, threads, least_rows)
-        seconds = trial.seconds(parted, max_batch_rows)
+    if not wider or (one_row is not None and one_row < SHORT_RUN_SECONDS):
+        return first, one_row
+    wide_one_row = trial.seconds(wider[0], 1)
+    if one_row is None or wide_one_row is None or wide_one_row <= SLOWER * one_row:
+        return wider[0], wide_one_row
+    return first, one_row
+
+
+def _thread_rows(session: OnnxSession, full_run: float | None, max_batch_rows: int) -> int:
+    """The rows of a run that is not short; one where rows may be larger than those measured."""
+    bounded = all(-1 not in spec.shape[1:] for spec in session.signature.inputs)
+    if full_run is None or not bounded or session.provider != CPU:
+        return 1
+    return (
+        math.ceil(SHORT_RUN_SECONDS / full_run * max_batch_rows)
+        if full_run >= SHORT_RUN_SECONDS
+        else max_batch_rows + 1
+    )
+
+
+def _with_lanes(plan: RunPlan, threads: int, full_run: float, trial: "_Trial") -> RunPlan:
+    """As many lanes as have enough to do with a full run, if they make it no slower."""
+    lanes = min(threads, plan.max_batch_rows // plan.thread_rows)
+    signature = plan.session.signature
+    if lanes > 1 and all(spec.free_rows for spec in (*signature.inputs, *signature.outputs)):
+        seconds = trial.seconds(plan.session, plan.max_batch_rows, lanes)
         if seconds is not None and seconds <= SLOWER * full_run:
-            return RunPlan(first, parted, max_batch_rows, one_row, seconds)
-    return RunPlan(first, first, max_batch_rows, one_row, full_run, trial.failure)
-
-
-def _plan(few: OnnxSession, full: OnnxSession, trial: "_Trial", max_batch_rows: int, one_row: float | None) -> RunPlan:
-    full_run = trial.seconds(full, max_batch_rows)
-    return RunPlan(few, full, max_batch_rows, one_row, full_run, trial.failure)
+            return replace(plan, lanes=lanes, full_run_seconds=seconds)
+    return replace(plan, full_run_failure=trial.failure)
 
 
 class _Trial:
@@ -132,21 +143,24 @@ class _Trial:
         self._rows = rows if rows is not None and fit else made_up_rows(signature)
         self.failure = ""
 
-    def seconds(self, session: Session, rows: int) -> float | None:
+    def seconds(self, session: OnnxSession, rows: int, lanes: int = 1) -> float | None:
         """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
         inputs = repeated_rows(self._rows, self._signature, rows)
         fastest, begun = float("inf"), time.perf_counter()
-        try:
-            for _ in range(TRIALS):
-                started = time.perf_counter()
-                session.run(inputs)
-                ended = time.perf_counter()
-                fastest = min(fastest, ended - started)
-                if ended - begun > TRIAL_SECONDS:
-                    break
-        except SessionError as error:
-            self.failure = f"a run of {rows} rows did not work: {error}"
-            return None
+        with ExitStack() as stack:
+            threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(lanes if lanes > 1 else 0)]
+            runs = LaneRuns(session, threads, 1)
+            try:
+                for _ in range(TRIALS):
+                    started = time.perf_counter()
+                    runs.run(inputs)
+                    ended = time.perf_counter()
+                    fastest = min(fastest, ended - started)
+                    if ended - begun > TRIAL_SECONDS:
+                        break
+            except SessionError as error:
+                self.failure = f"a run of {rows} rows did not work: {error}"
+                return None
         return fastest
 
 

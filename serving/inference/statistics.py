@@ -3,6 +3,7 @@
 Owns the exact figures by rows of a run, which histograms of metrics have not. Does not know requests.
 """
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ class Duration:
 
 @dataclass(slots=True)
 class RunStatistics:
-    """The runs of one version since it was loaded. Written by one thread at a time.
+    """The runs of one version since it was loaded, counted from any thread.
 
     `callers`: each run for every caller in it; `by_rows`: each run by its rows; `last_run_time`: of its end, in seconds
     since the epoch, 0 if there was none.
@@ -32,6 +33,7 @@ class RunStatistics:
     callers: Duration = field(default_factory=Duration)
     by_rows: dict[int, Duration] = field(default_factory=dict)
     last_run_time: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def runs(self) -> int:
@@ -40,10 +42,11 @@ class RunStatistics:
 
     def add(self, callers: int, rows: int, seconds: float) -> None:
         """Count one run."""
-        self.rows += rows
-        self.callers.add(seconds, callers)
-        same = self.by_rows.get(rows)
-        if same is None:
-            same = self.by_rows[rows] = Duration()
-        same.add(seconds)
-        self.last_run_time = time.time()
+        with self._lock:
+            self.rows += rows
+            self.callers.add(seconds, callers)
+            same = self.by_rows.get(rows)
+            if same is None:
+                same = self.by_rows[rows] = Duration()
+            same.add(seconds)
+            self.last_run_time = time.time()

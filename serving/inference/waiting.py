@@ -6,6 +6,7 @@ the queue's order, nor who runs what.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -70,7 +71,7 @@ class Waiting:
     number: int = 0
     taken: int = 0
     answered: int = 0
-    pieces: list[Tensors] | None = None
+    pieces: list[tuple[int, Tensors]] | None = None
     witness: Witness | None = None
 
     def fail(self, error: Exception) -> None:
@@ -78,8 +79,8 @@ class Waiting:
         if not self.future.done():
             self.future.set_exception(error)
 
-    def deliver(self, piece: Tensors, rows: int) -> None:
-        """Take the outputs of the next `rows` rows; the last ones complete the answer."""
+    def deliver(self, piece: Tensors, start: int, rows: int) -> None:
+        """Take the outputs of `rows` rows from row `start` on, in any order; the last ones complete the answer."""
         if self.future.done():
             return
         if rows == self.rows:
@@ -87,12 +88,13 @@ class Waiting:
             return
         if self.pieces is None:
             self.pieces = []
-        self.pieces.append(piece)
+        self.pieces.append((start, piece))
         self.answered += rows
         if self.answered < self.rows:
             return
+        in_order = [one for _, one in sorted(self.pieces, key=itemgetter(0))]
         try:
-            whole = {name: np.concatenate([one[name] for one in self.pieces]) for name in piece}
+            whole = {name: np.concatenate([one[name] for one in in_order]) for name in piece}
         except ValueError:
             text = f"the outputs for parts of these {self.rows} rows differ in shape; send fewer rows in one request"
             self.fail(InvalidInput(text))

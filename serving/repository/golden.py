@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import ModelBroken
-from serving.inference.parted import PartedSession
 from serving.inference.providers import GOLDEN_KEYS
 from serving.inference.session import OnnxSession
 from serving.inference.signature import Tensors
@@ -41,9 +40,7 @@ def read_golden(folder: Path) -> tuple[Tensors, Tensors]:
     return inputs, outputs
 
 
-def check_golden(
-    session: OnnxSession | PartedSession, golden: Golden, inputs: Tensors, expected: Tensors
-) -> GoldenResult:
+def check_golden(session: OnnxSession, golden: Golden, inputs: Tensors, expected: Tensors) -> GoldenResult:
     """Run `inputs` and compare with `expected`. Raises ModelBroken naming the output that differs and by how much."""
     tolerance = golden.tolerance[GOLDEN_KEYS[session.provider]]
     signature = session.signature

@@ -73,13 +73,13 @@ class Loader:
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        inline = plan.inline and not reason
-        executor = None if inline else runner(f"run-{name}-{version}")
-        queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason)
-        session = self._labelling(plan.full, manifest, label_rows)
+        lanes = [runner(f"run-{name}-{version}-{lane}") for lane in range(0 if plan.inline else plan.lanes)]
+        queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason, lanes=plan.lanes)
+        session = self._labelling(plan.session, manifest, label_rows)
+        queue_metrics = self._metrics.queue(name, str(version))
         seconds = time.perf_counter() - started
         check = None if golden is None else (golden.max_abs_difference, golden.tolerance)
-        figures = LoadFigures(seconds, plan.few.provider, plan.full.intra_op_threads, self._settings.queue_rows, check)
+        figures = LoadFigures(seconds, plan.session.provider, plan.full_run_threads, self._settings.queue_rows, check)
         self._metrics.observe_load(name, str(version), figures)
         return ServedModel(
             name=name,
@@ -90,15 +90,15 @@ class Loader:
             plan=plan,
             unbatched_reason=reason,
             load_seconds=seconds,
-            batcher=Batcher(session, queue, executor, self._metrics.queue(name, str(version))),
-            executor=executor,
+            batcher=Batcher(session, queue, lanes, queue_metrics, thread_rows=plan.thread_rows),
+            lanes=lanes,
         )
 
     def _open(self, folder: Path, name: str, version: int) -> tuple[RunPlan, str, Manifest, GoldenResult | None]:
-        """Sessions, why they cannot be batched, manifest and golden result."""
+        """The session, why it cannot be batched, manifest and golden result."""
         if not (folder / MANIFEST).is_file():
             plan, reason = self._plan(str(folder / MODEL), None)
-            return plan, reason, bare_manifest(name, version, plan.few.signature, labels_beside(folder)), None
+            return plan, reason, bare_manifest(name, version, plan.session.signature, labels_beside(folder)), None
         with self.quiet.disturbing():
             manifest = read_manifest(folder / MANIFEST)
             _check_identity(manifest, name, version)
@@ -107,14 +107,14 @@ class Loader:
         enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
         plan, reason = self._plan(model, rows)
-        _check_signature(manifest.signature, plan.few.signature)
+        _check_signature(manifest.signature, plan.session.signature)
         check_preprocessing(manifest)
         _check_class_indices_kept(folder, manifest)
         if manifest.golden is None:
             return plan, reason, manifest, None
         with self.quiet.disturbing():
-            results = [check_golden(session, manifest.golden, inputs, outputs) for session in plan.sessions]
-        return plan, reason, manifest, max(results, key=lambda result: result.max_abs_difference)
+            golden = check_golden(plan.session, manifest.golden, inputs, outputs)
+        return plan, reason, manifest, golden
 
     def _plan(self, model: bytes | str, rows: Tensors | None) -> tuple[RunPlan, str]:
         """How the model is run, and why not batched. `rows`: PROOF_ROWS that came with it; None for made-up ones."""
@@ -128,8 +128,8 @@ class Loader:
             quiet=self.quiet,
         )
         with self.quiet.disturbing():
-            reason = unbatched_reason(plan.few, rows) or plan.full_run_failure
-        return plan.unparted() if reason else plan, reason
+            reason = unbatched_reason(plan.session, rows) or plan.full_run_failure
+        return plan.unbatched() if reason else plan, reason
 
     def _labelling(self, session: Session, manifest: Manifest, labeller: Labeller | None) -> Session:
         if labeller is None:

@@ -4,6 +4,7 @@ Owns what a request needs of a version: signature, batcher, labels, preprocessin
 versions.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class ServedModel:
     unbatched_reason: str
     load_seconds: float
     batcher: Batcher
-    executor: Executor | None
+    lanes: Sequence[Executor]
 
     @property
     def signature(self) -> Signature:
@@ -39,17 +40,17 @@ class ServedModel:
     @property
     def provider(self) -> str:
         """The onnxruntime execution provider that answers."""
-        return self.plan.few.provider
+        return self.plan.session.provider
 
     @property
     def intra_op_threads(self) -> int:
-        """Threads of a run of few rows."""
-        return self.plan.few.intra_op_threads
+        """Threads of a run."""
+        return self.plan.session.intra_op_threads
 
     @property
     def inline(self) -> bool:
-        """Whether runs are so short that the event loop does them."""
-        return self.executor is None
+        """Whether runs are so short that the event loop makes them all."""
+        return not self.lanes
 
     async def predict(
         self, inputs: Tensors, deadline: float, priority: int = NORMAL, witness: Witness | None = None
@@ -60,5 +61,5 @@ class ServedModel:
     async def close(self, drain_seconds: float) -> None:
         """Answer what waits, for at most `drain_seconds`, and let the model go."""
         await self.batcher.close(drain_seconds)
-        if self.executor is not None:
-            self.executor.shutdown(wait=False)
+        for lane in self.lanes:
+            lane.shutdown(wait=False)

@@ -145,8 +145,9 @@ def _describe(model: ServedModel, response: models_pb2.GetModelResponse) -> None
     response.load_seconds = model.load_seconds
     plan = model.plan
     response.runs.max_batch_rows = plan.max_batch_rows
-    response.runs.full_run_intra_op_threads = plan.full.intra_op_threads
+    response.runs.full_run_intra_op_threads = plan.full_run_threads
     response.runs.inline = model.inline
+    response.runs.thread_rows = plan.thread_rows
     if plan.one_row_seconds is not None:
         response.runs.one_row_seconds = plan.one_row_seconds
     if plan.full_run_seconds is not None:

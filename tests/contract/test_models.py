@@ -30,7 +30,9 @@ def test_everything_about_an_image_model_is_told(signet):
     assert told.load_seconds > 0
     assert told.runs.one_row_seconds > 0
     assert told.runs.full_run_seconds > 0
-    for name in ("one_row_seconds", "full_run_seconds", "full_run_intra_op_threads", "inline"):
+    assert told.runs.thread_rows >= 1
+    assert told.runs.inline == (told.runs.thread_rows > told.runs.max_batch_rows)
+    for name in ("one_row_seconds", "full_run_seconds", "full_run_intra_op_threads", "inline", "thread_rows"):
         told.runs.ClearField(name)
     told.ClearField("intra_op_threads")
     told.ClearField("load_seconds")

@@ -239,7 +239,7 @@ class GetModelResponse(_message.Message):
     provider: _builtins.str
     """The onnxruntime execution provider that answers."""
     intra_op_threads: _builtins.int
-    """Threads of a run of one row; runs.full_run_intra_op_threads are those of a full run."""
+    """Threads of one run; the rows of a full one may be shared out among runs.full_run_intra_op_threads."""
     batched: _builtins.bool
     """Whether rows of several callers share a run, and if not, why."""
     unbatched_reason: _builtins.str
@@ -335,16 +335,19 @@ class RunPlan(_message.Message):
     INLINE_FIELD_NUMBER: _builtins.int
     ONE_ROW_SECONDS_FIELD_NUMBER: _builtins.int
     FULL_RUN_SECONDS_FIELD_NUMBER: _builtins.int
+    THREAD_ROWS_FIELD_NUMBER: _builtins.int
     max_batch_rows: _builtins.int
     """Rows of a full run; requests of more are split where rows may share a run."""
     full_run_intra_op_threads: _builtins.int
-    """Threads of a full run."""
+    """Threads that the rows of a full run are shared out among."""
     inline: _builtins.bool
-    """Whether the event loop makes the runs, since they are shorter than handing them to a thread."""
+    """Whether the event loop makes all runs, since they are shorter than handing them to a thread."""
     one_row_seconds: _builtins.float
     """The fastest run measured of one row, and of a full run; unset where the model failed on the rows at hand."""
     full_run_seconds: _builtins.float
     """See one_row_seconds."""
+    thread_rows: _builtins.int
+    """Runs of fewer rows are made by the event loop, longer ones by threads."""
     def __init__(
         self,
         *,
@@ -353,10 +356,11 @@ class RunPlan(_message.Message):
         inline: _builtins.bool = ...,
         one_row_seconds: _builtins.float | None = ...,
         full_run_seconds: _builtins.float | None = ...,
+        thread_rows: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds", "_one_row_seconds", b"_one_row_seconds", "full_run_seconds", b"full_run_seconds", "one_row_seconds", b"one_row_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds", "_one_row_seconds", b"_one_row_seconds", "full_run_intra_op_threads", b"full_run_intra_op_threads", "full_run_seconds", b"full_run_seconds", "inline", b"inline", "max_batch_rows", b"max_batch_rows", "one_row_seconds", b"one_row_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds", "_one_row_seconds", b"_one_row_seconds", "full_run_intra_op_threads", b"full_run_intra_op_threads", "full_run_seconds", b"full_run_seconds", "inline", b"inline", "max_batch_rows", b"max_batch_rows", "one_row_seconds", b"one_row_seconds", "thread_rows", b"thread_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__full_run_seconds: _TypeAlias = _typing.Literal["full_run_seconds"]  # noqa: Y015
     _WhichOneofArgType__full_run_seconds: _TypeAlias = _typing.Literal["_full_run_seconds", b"_full_run_seconds"]  # noqa: Y015

@@ -43,7 +43,8 @@ callers = st.tuples(st.integers(1, 9), st.booleans(), st.sampled_from([NORMAL, L
 events = st.lists(
     st.one_of(
         callers,
-        st.sampled_from(["step", "crash", "lose", "second", "turn", "close", "kill"]),
+        st.sampled_from(["second", "turn", "close"]),
+        st.tuples(st.sampled_from(["step", "crash", "lose", "kill"]), st.integers(0, 1)),
         st.tuples(st.just("leave"), st.integers(0, 50)),
     ),
     max_size=40,
@@ -51,14 +52,14 @@ events = st.lists(
 
 
 class Life:
-    """A batcher on a clock and an executor of the test's, and its callers."""
+    """A batcher on a clock and executors of the test's, and its callers."""
 
-    def __init__(self, session: OnnxSession, *, inline: bool) -> None:
+    def __init__(self, session: OnnxSession, lanes: int, thread_rows: int) -> None:
         self.now = 0.0
-        self.executor = StepExecutor()
-        queue = RowQueue(MAX_BATCH_ROWS, MAX_ROWS, batched=True)
+        self.executors = [StepExecutor() for _ in range(lanes)]
+        queue = RowQueue(MAX_BATCH_ROWS, MAX_ROWS, batched=True, lanes=max(1, lanes))
         metrics = Metrics().queue("tiny", "1")
-        self.batcher = Batcher(session, queue, None if inline else self.executor, metrics, lambda: self.now)
+        self.batcher = Batcher(session, queue, self.executors, metrics, lambda: self.now, thread_rows)
         self.asked: list[tuple[np.ndarray, asyncio.Task[Any]]] = []
         self.next_row = 0
 
@@ -71,10 +72,9 @@ class Life:
                 pass
             case "close":
                 await self.batcher.close(0)
-            case "kill":
-                self.executor.dead = True
-            case "step" | "crash" | "lose":
-                getattr(self.executor, event)()
+            case ("step" | "crash" | "lose" | "kill" as what, which):
+                for executor in self.executors[which : which + 1]:
+                    getattr(executor, what)()
             case ("leave", which):
                 if self.asked:
                     self.asked[which % len(self.asked)][1].cancel()
@@ -90,20 +90,31 @@ class Life:
     async def outcomes(self) -> list[tuple[np.ndarray, Any]]:
         """What each caller was given, once all runs have had their turn."""
         for _ in range(len(self.asked) * 9 + 9):
-            await self.happen("step")
+            for lane in range(2):
+                await self.happen(("step", lane))
         assert all(task.done() for _, task in self.asked)
         return [(index, (await asyncio.gather(task, return_exceptions=True))[0]) for index, task in self.asked]
 
 
+places = pytest.mark.parametrize(
+    ("lanes", "thread_rows"),
+    [
+        pytest.param(0, 1, id="on the event loop"),
+        pytest.param(1, 1, id="in a thread"),
+        pytest.param(2, 1, id="in two threads"),
+        pytest.param(2, 3, id="in two threads and, a few rows, on the event loop"),
+    ],
+)
+
 REASONS = (asyncio.CancelledError, DeadlineExceeded, InvalidInput, MemoryError, ModelNotReady, Overloaded, RuntimeError)
 
 
-@pytest.mark.parametrize("inline", [False, True], ids=["in a thread", "on the event loop"])
+@places
 @given(happened=events)
 @settings(max_examples=100, deadline=None)
-def test_every_caller_has_its_own_rows_or_one_error_whatever_happens(session, inline, happened):
+def test_every_caller_has_its_own_rows_or_one_error_whatever_happens(session, lanes, thread_rows, happened):
     async def live() -> None:
-        life = Life(session, inline=inline)
+        life = Life(session, lanes, thread_rows)
         for event in happened:
             await life.happen(event)
         for index, outcome in await life.outcomes():
@@ -117,12 +128,12 @@ def test_every_caller_has_its_own_rows_or_one_error_whatever_happens(session, in
     asyncio.run(live())
 
 
-@pytest.mark.parametrize("inline", [False, True], ids=["in a thread", "on the event loop"])
+@places
 @given(asked=st.lists(st.tuples(st.integers(1, 2), st.booleans()), min_size=1, max_size=15))
 @settings(max_examples=50, deadline=None)
-def test_rows_on_which_the_model_fails_never_cost_another_caller_its_answer(session, inline, asked):
+def test_rows_on_which_the_model_fails_never_cost_another_caller_its_answer(session, lanes, thread_rows, asked):
     async def live() -> None:
-        life = Life(session, inline=inline)
+        life = Life(session, lanes, thread_rows)
         for rows, fails in asked:
             await life.happen((rows, fails, NORMAL, 1e9))
         for index, outcome in await life.outcomes():

@@ -54,6 +54,27 @@ def test_the_rest_of_the_run_under_way_counts_as_time_to_wait(loop):
     assert queue.rows == 1
 
 
+def test_runs_that_go_on_at_once_share_the_time_to_wait(loop):
+    queue = RowQueue(4, 100, batched=True, lanes=2)
+    learn(queue, row_seconds=1.0)
+    for rows in (4, 2):
+        queue.put(caller_of(loop, rows))
+        assert len(queue.take(0.0)) == 1
+    queue.put(caller_of(loop, 8))
+    # The shorter run ends in 2 seconds; 12 rows are 3 runs of 4 seconds, two of which go on at once.
+    with pytest.raises(Overloaded, match=r"8 rows are waiting, so that these would be answered in 8\.000 s"):
+        queue.put(caller_of(loop, 4, deadline=10.0))
+
+
+def test_while_a_lane_is_free_the_runs_under_way_are_no_time_to_wait(loop):
+    queue = RowQueue(4, 100, batched=True, lanes=2)
+    learn(queue, row_seconds=1.0)
+    queue.put(caller_of(loop, 4))
+    queue.take(0.0)
+    queue.put(caller_of(loop, 4, deadline=0.5))
+    assert queue.rows == 4
+
+
 def test_a_run_that_takes_longer_than_expected_refuses_nobody_for_what_it_should_have_taken(loop):
     queue = RowQueue(4, 100, batched=True)
     learn(queue, row_seconds=1.0)

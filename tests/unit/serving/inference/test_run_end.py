@@ -53,7 +53,7 @@ def slow() -> Iterator[SimpleNamespace]:
     with ThreadPoolExecutor(1) as executor:
         queue = RowQueue(MANY_ROWS, 1000, batched=True)
         yield SimpleNamespace(
-            batcher=Batcher(session, queue, executor, metrics.queue("slow", "1")),
+            batcher=Batcher(session, queue, [executor], metrics.queue("slow", "1")),
             figure=lambda name: metrics.registry.get_sample_value(name, {"model": "slow", "version": "1"}),
             begun=lambda: asyncio.to_thread(session.began.wait, 30),
         )
@@ -108,7 +108,7 @@ def costly() -> SimpleNamespace:
     session = CostlySession(OnnxSession.open(tiny.linear_model(), SETTINGS))
     executor = StepExecutor()
     queue = RowQueue(4, 1000, batched=True)
-    batcher = Batcher(session, queue, executor, Metrics().queue("tiny", "1"), lambda: session.now)
+    batcher = Batcher(session, queue, [executor], Metrics().queue("tiny", "1"), lambda: session.now)
 
     def ask(rows: int, patience: float) -> "asyncio.Task[Tensors]":
         inputs = {"x": np.zeros((rows, 3), np.float32)}

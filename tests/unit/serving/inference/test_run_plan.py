@@ -25,10 +25,8 @@ class TimedSession(OnnxSession):
     """A session that adds two numbers, each run of which takes at least a time that depends on rows and threads."""
 
     seconds: dict[tuple[int, int], float]
-    rows: list[int]
 
     def run(self, inputs: Tensors, end: RunEnd | None = None) -> Tensors:
-        self.rows.append(self.signature.rows(inputs))
         until = time.perf_counter() + self.seconds.get((self.signature.rows(inputs), self.intra_op_threads), 0)
         outputs = super().run(inputs, end)
         while time.perf_counter() < until:
@@ -42,14 +40,15 @@ def timed(seconds: dict[tuple[int, int], float], full: int = FULL) -> RunPlan:
     def open_session(threads: int) -> OnnxSession:
         session = TimedSession.open(tiny.linear_model(), SessionSettings(threads))
         assert isinstance(session, TimedSession)
-        session.seconds, session.rows = seconds, []
+        session.seconds = seconds
         return session
 
     return plan_runs(open_session, 4, full, None, measure=True)
 
 
 def threads_of(plan: RunPlan) -> tuple[int, int]:
-    return plan.few.intra_op_threads, plan.full.intra_op_threads
+    """Those of a run, and those of a full one."""
+    return plan.session.intra_op_threads, plan.full_run_threads
 
 
 def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
@@ -64,7 +63,7 @@ def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3} | FULL_RUNS, (4, 4), id="a long run of one row"),
         pytest.param({(1, 1): 2e-3, (1, 4): 2e-2} | FULL_RUNS, (1, 1), id="a long run of one row, longer by threads"),
         pytest.param({(8, 1): 4e-3, (2, 1): 0.4e-3}, (1, 4), id="a long full run"),
-        pytest.param({(8, 1): 4e-3, (2, 1): 2e-2}, (1, 1), id="a long full run, longer in parts"),
+        pytest.param({(8, 1): 4e-3, (2, 1): 2e-2}, (1, 1), id="a long full run, longer in lanes"),
     ],
 )
 def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
@@ -73,29 +72,29 @@ def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
     assert not plan.inline
 
 
-def rows_of_runs(plan: RunPlan, rows: int) -> list[int]:
-    """The rows of each run that `plan` makes of so many."""
-    assert isinstance(plan.few, TimedSession)
-    plan.few.rows = []
-    x = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
-    assert plan.full.run({"x": x})["y"].shape == x.shape
-    return sorted(plan.few.rows)
-
-
 @pytest.mark.parametrize(
-    ("rows", "parts"),
+    ("seconds", "thread_rows"),
     [
-        pytest.param(5, [5], id="a short run"),
-        pytest.param(64, [16, 16, 16, 16], id="a long one"),
+        pytest.param({(64, 1): 4e-3, (16, 1): 1e-3}, 8, id="an eighth of a full run is no longer short"),
+        pytest.param({(64, 1): 0.4e-3}, 65, id="no run is long"),
+        pytest.param({(1, 1): 4e-3, (1, 4): 2e-3, (64, 4): 40e-3}, 1, id="every run is"),
     ],
 )
-def test_a_run_is_made_in_parts_where_its_rows_make_it_long(rows, parts):
-    assert rows_of_runs(timed({(64, 1): 3e-3}, full=64), rows) == parts
+def test_a_run_goes_to_a_thread_where_its_rows_make_it_long(seconds, thread_rows):
+    plan = timed(seconds, full=64)
+    # The measured time is that asked for or a little more.
+    assert thread_rows - 1 <= plan.thread_rows <= thread_rows
+    assert plan.inline == (plan.thread_rows > plan.max_batch_rows)
+
+
+def test_a_model_has_as_many_lanes_as_have_enough_to_do_with_a_full_run():
+    lanes = [timed({(64, 1): full_run, (21, 1): 0.5e-3}, full=64).lanes for full_run in (0.6e-3, 1.8e-3)]
+    assert lanes == [1, 3]
 
 
 def test_rows_that_depend_on_each_other_stay_together():
-    plan = timed({(32, 1): 8e-3}, full=32).unparted()
-    assert (plan.sessions, threads_of(plan), plan.full_run_seconds) == ((plan.few,), (1, 1), None)
+    plan = timed({(32, 1): 8e-3}, full=32).unbatched()
+    assert (plan.lanes, plan.thread_rows, threads_of(plan), plan.full_run_seconds) == (1, 1, (1, 1), None)
 
 
 def test_threads_that_were_asked_for_are_kept():
@@ -135,8 +134,9 @@ def test_a_model_without_free_rows_is_run_as_it_is(model):
     assert plan_runs(opener(model), 4, FULL, None, measure=True).full_run_failure == ""
 
 
-def test_a_model_whose_rows_may_be_larger_than_those_measured_is_not_run_inline():
-    assert not plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True).inline
+def test_a_model_whose_rows_may_be_larger_than_those_measured_is_never_run_inline():
+    plan = plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True)
+    assert (plan.inline, plan.thread_rows) == (False, 1)
 
 
 class WatchedQuiet(Quiet):

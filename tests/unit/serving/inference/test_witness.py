@@ -32,7 +32,7 @@ def stepped() -> SimpleNamespace:
     executor = StepExecutor()
     session = OnnxSession.open(tiny.linear_model(), SessionSettings(intra_op_threads=1))
     batcher = Batcher(
-        session, RowQueue(4, 100, batched=True), executor, Metrics().queue("tiny", "1"), lambda: driven.now
+        session, RowQueue(4, 100, batched=True), [executor], Metrics().queue("tiny", "1"), lambda: driven.now
     )
 
     async def ask(count: int, witness: Notes | None = None) -> "asyncio.Task[dict[str, np.ndarray]]":

@@ -1,0 +1,158 @@
+"""Lanes: which rows run where, now.
+
+Owns the queue of a batcher, the threads that its runs go to, and the runs under way; the event loop and those threads
+may ask at any time. A thread that ends a run takes the next one by itself: to wake another takes as long as a short
+run does. Does not know who makes a run, nor what becomes of its outcomes.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from serving.errors import ServingError
+from serving.inference.batch_run import BatchRun, Outcome
+from serving.inference.row_queue import RowQueue
+from serving.inference.waiting import Waiting
+
+
+class Lanes:
+    """`executors` have a thread each and make a run at a time; without any, the event loop makes all runs.
+
+    Where fewer than `thread_rows` rows wait and no lane is at work, the loop makes their run too. `clock`: seconds, as
+    deadlines are given in.
+    """
+
+    def __init__(
+        self, queue: RowQueue, executors: Sequence[Executor], thread_rows: int, clock: Callable[[], float]
+    ) -> None:
+        self._queue = queue
+        self._count = len(executors)
+        self._thread_rows = thread_rows
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._free = list(executors)
+        self._runs: list[BatchRun] = []
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether all are at work, so that the end of a run starts the next."""
+        return bool(self._count) and not self._free
+
+    @property
+    def wait_for_loop(self) -> bool:
+        """Whether what waits would be run on the event loop."""
+        return not self._count or self._queue.rows < self._thread_rows
+
+    @property
+    def have_threads(self) -> bool:
+        """Whether there are any, so that the event loop goes on while a run does."""
+        return bool(self._count)
+
+    @property
+    def have_nobody_waiting(self) -> bool:
+        """Whether the queue is empty."""
+        return self._queue.is_empty
+
+    @property
+    def have_nothing_left(self) -> bool:
+        """Whether nobody waits, and all outcomes of all runs were delivered."""
+        with self._lock:
+            return self._queue.is_empty and not self._runs
+
+    def put(self, caller: Waiting) -> None:
+        """Queue `caller`. Raises as `RowQueue.put`."""
+        with self._lock:
+            self._queue.put(caller)
+
+    def discard(self, caller: Waiting) -> None:
+        """Forget a caller who is gone; a run that nobody waits for any more ends."""
+        with self._lock:
+            self._queue.discard(caller)
+        self.end_unless_awaited()
+
+    def expire(self, now: float) -> float:
+        """Fail those in the queue whose deadline has passed; the next deadline of the others."""
+        with self._lock:
+            return self._queue.expire(now)
+
+    def fail_all(self, error: ServingError) -> None:
+        """Give every caller in the queue `error`."""
+        with self._lock:
+            self._queue.fail_all(error)
+
+    def running(self) -> list[Waiting]:
+        """The callers with rows in a run whose outcomes were not delivered yet."""
+        with self._lock:
+            return [share.caller for run in self._runs for share in run.shares]
+
+    def end_unless_awaited(self) -> None:
+        """End the runs that nobody waits for any more."""
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            run.end_unless_awaited()
+
+    def begin(self) -> list[BatchRun]:
+        """On the event loop: the runs to make now, the last maybe by the loop itself."""
+        with self._lock:
+            rows, at_work = self._queue.rows, len(self._free) < self._count
+            if not self._count or (rows < self._thread_rows and not at_work):
+                runs = [self._run_of(rows, None)]
+            elif rows < 2 * self._thread_rows and not at_work and self._count > 1:
+                # Too few for two lanes: the loop's part is short, and ends when the lane's does.
+                runs = [self._run_of(-(-rows // 2), self._free.pop()), self._run_of(rows // 2, None)]
+            else:
+                runs, part = [], self._part()
+                while (run := self._next(part)) is not None:
+                    runs.append(run)
+        return [run for run in runs if run is not None]
+
+    def end(self, run: BatchRun, outcomes: Sequence[Outcome]) -> None:
+        """`run` is over."""
+        with self._lock:
+            self._end(run, outcomes)
+
+    def go_on(self, run: BatchRun, outcomes: Sequence[Outcome]) -> BatchRun | None:
+        """In the thread whose `run` is over: the one to make now, None if none is."""
+        with self._lock:
+            self._end(run, outcomes)
+            return self._next(self._part())
+
+    def forget(self, run: BatchRun) -> None:
+        """The outcomes of `run` are about to be delivered."""
+        with self._lock:
+            self._runs.remove(run)
+
+    def _part(self) -> int:
+        """Rows for a lane: those at work have their part of what waits too, but no run is shorter than it must be."""
+        rows = self._queue.rows
+        return -(-rows // max(1, min(self._count, rows // self._thread_rows)))
+
+    def _next(self, rows: int) -> BatchRun | None:
+        """One of so many rows for the lane that came free last. Few rows wait for the lanes at work."""
+        few = self._queue.rows < self._thread_rows
+        if not self._free or (few and len(self._free) < self._count):
+            return None
+        return self._run_of(rows, self._free.pop())
+
+    def _run_of(self, rows: int, lane: Executor | None) -> BatchRun | None:
+        """So many of the rows that wait, on `lane`, which stays free if none are left to run."""
+        now = self._clock()
+        shares = self._queue.take(now, max(1, rows))
+        if not shares:
+            if lane is not None:
+                self._free.append(lane)
+            return None
+        run = BatchRun(shares, now, lane)
+        self._runs.append(run)
+        return run
+
+    def _end(self, run: BatchRun, outcomes: Sequence[Outcome]) -> None:
+        """A run that failed altogether teaches the queue nothing about times."""
+        failed = all(isinstance(outcome, Exception) for outcome in outcomes)
+        now = self._clock()
+        self._queue.finish(0 if failed else run.rows, now - run.started)
+        if run.lane is not None:
+            self._free.append(run.lane)
+        if run.shared is not None:
+            run.shared.ended = now

@@ -1,0 +1,118 @@
+"""Which rows run where: in the event loop while they are few, else shared out among the lanes that are free."""
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from serving.inference.batch_run import BatchRun
+from serving.inference.lanes import Lanes
+from serving.inference.row_queue import RowQueue
+from tests.queue_callers import NEVER, caller_of
+from tests.step_executor import StepExecutor
+
+MAX_BATCH_ROWS = 64
+THREAD_ROWS = 10
+
+
+@pytest.fixture
+def two() -> Iterator[SimpleNamespace]:
+    """Two lanes: .wait(rows) queues a caller, .begin() and .go_on(run) give the rows and lane of what begins."""
+    loop = asyncio.new_event_loop()
+    executors = [StepExecutor(), StepExecutor()]
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, THREAD_ROWS, lambda: 0.0)
+
+    def facts(run: BatchRun | None) -> tuple[int, str] | None:
+        if run is None:
+            return None
+        return run.rows, next((name for name, lane in zip("ab", executors, strict=True) if lane is run.lane), "loop")
+
+    def begin() -> list[tuple[int, str] | None]:
+        driven.runs = lanes.begin()
+        return [facts(run) for run in driven.runs]
+
+    def go_on(run: BatchRun) -> tuple[int, str] | None:
+        driven.following = lanes.go_on(run, [{"y": np.zeros(run.rows)}])
+        return facts(driven.following)
+
+    driven = SimpleNamespace(
+        lanes=lanes, begin=begin, go_on=go_on, wait=lambda rows, **facts: lanes.put(caller_of(loop, rows, **facts))
+    )
+    yield driven
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "runs"),
+    [
+        pytest.param(9, [(9, "loop")], id="few"),
+        pytest.param(10, [(5, "b"), (5, "loop")], id="enough for one lane, which the loop helps"),
+        pytest.param(19, [(10, "b"), (9, "loop")], id="nearly enough for two"),
+        pytest.param(20, [(10, "b"), (10, "a")], id="enough for two"),
+        pytest.param(101, [(51, "b"), (50, "a")], id="less than two full runs"),
+        pytest.param(300, [(64, "b"), (64, "a")], id="more than two full runs"),
+    ],
+)
+def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
+    two.wait(rows)
+    assert two.begin() == runs
+
+
+def test_few_rows_wait_for_the_lanes_at_work(two):
+    two.wait(20)
+    two.begin()
+    first, second = two.runs
+    two.wait(9)
+    assert two.begin() == []
+    assert two.go_on(first) is None
+    assert two.begin() == []
+    assert two.go_on(second) == (9, "a")
+
+
+def test_who_ends_a_run_goes_on_with_what_waits_and_leaves_the_other_lane_its_part(two):
+    two.wait(20)
+    two.begin()
+    two.wait(40)
+    assert two.go_on(two.runs[0]) == (20, "b")
+    assert two.go_on(two.runs[1]) == (10, "a")
+    assert two.go_on(two.following) == (10, "a")
+
+
+def test_a_lane_that_finds_nobody_in_time_is_free_again(two):
+    two.wait(20)
+    two.begin()
+    two.wait(15, deadline=1.0, arrived=0.0)
+    two.lanes.expire(2.0)
+    assert two.go_on(two.runs[0]) is None
+    assert not two.lanes.are_busy
+    two.wait(20)
+    assert two.begin() == [(10, "b")]
+    assert two.lanes.are_busy
+
+
+def test_all_is_done_once_nobody_waits_and_the_outcomes_were_delivered(two):
+    assert two.lanes.have_nothing_left
+    two.wait(5)
+    assert not two.lanes.have_nothing_left
+    two.begin()
+    (run,) = two.runs
+    two.lanes.end(run, [{"y": np.zeros(5)}])
+    assert not two.lanes.have_nothing_left
+    two.lanes.forget(run)
+    assert two.lanes.have_nothing_left
+
+
+def test_a_caller_without_rows_has_its_run_too(two):
+    two.wait(0)
+    assert two.begin() == [(0, "loop")]
+
+
+def test_without_lanes_the_loop_makes_all_runs():
+    loop = asyncio.new_event_loop()
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), [], THREAD_ROWS, lambda: 0.0)
+    lanes.put(caller_of(loop, 100, deadline=NEVER))
+    assert [(run.rows, run.lane) for run in lanes.begin()] == [(64, None)]
+    assert not lanes.are_busy
+    loop.close()
