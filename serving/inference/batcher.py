@@ -9,13 +9,13 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from functools import partial
 
 from serving.errors import DeadlineExceeded, ModelNotReady
 from serving.inference.alarm import Alarm
 from serving.inference.batch_run import BatchRun, Outcome, RunMaker, outcomes_of
 from serving.inference.lanes import Lanes
+from serving.inference.loop_calls import LoopCalls
 from serving.inference.row_queue import RowQueue
 from serving.inference.session import Session
 from serving.inference.signature import Signature, Tensors
@@ -46,14 +46,14 @@ class Batcher:
         self._metrics = metrics
         self._clock = clock
         self._shape_names = _names_of_free_shape(session.signature)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_loop = LoopCalls()
         self._called = False
         self._watched = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
         self._alarm = Alarm(self._fail_late, clock)
-        queue.tell = self._tell
+        queue.tell = self._on_loop.fail
         metrics.queue_rows.set_function(lambda: queue.rows)
 
     @property
@@ -91,8 +91,7 @@ class Batcher:
         """
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
+        self._on_loop.bind()
         rows = self.signature.rows(inputs)
         waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
         self._lanes.put(waiting)
@@ -114,7 +113,7 @@ class Batcher:
         """
         if self._called or self._lanes.are_busy:
             return
-        if self._lanes.wait_for_loop:
+        if self._lanes.leave_it_to_loop:
             self._called = True
             asyncio.get_running_loop().call_soon(self._start_runs)
         else:
@@ -174,7 +173,7 @@ class Batcher:
         except RuntimeError as error:
             outcomes = [error] * len(run.shares)
             self._lanes.end(run, outcomes)
-            self._tell_loop(self._deliver, run, outcomes)
+            self._on_loop.call(self._deliver, run, outcomes)
         else:
             future.add_done_callback(partial(self._go_on, run))
 
@@ -184,8 +183,8 @@ class Batcher:
         following = self._lanes.go_on(run, outcomes)
         if following is not None and following.lane is not None:
             self._hand_over(following, following.lane)
-            self._tell_loop(self._observe_wait, following)
-        self._tell_loop(self._deliver, run, outcomes)
+            self._on_loop.call(self._observe_wait, following)
+        self._on_loop.call(self._deliver, run, outcomes)
 
     def _observe_wait(self, run: BatchRun) -> None:
         for share in run.shares:
@@ -214,15 +213,6 @@ class Batcher:
     def _settle(self) -> None:
         if self._lanes.have_nothing_left:
             self._idle.set()
-
-    def _tell(self, caller: Waiting, error: Exception) -> None:
-        self._tell_loop(caller.fail, error)
-
-    def _tell_loop(self, callback: Callable[..., None], *arguments: object) -> None:
-        """From whichever thread; nobody waits any more for what a closed loop would have done."""
-        if self._loop is not None:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(callback, *arguments)
 
 
 def _names_of_free_shape(signature: Signature) -> list[str]:

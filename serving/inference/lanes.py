@@ -14,6 +14,15 @@ from serving.inference.batch_run import BatchRun, Outcome
 from serving.inference.row_queue import RowQueue
 from serving.inference.waiting import Waiting
 
+RUNS_PER_LANE = 2
+"""The one under way, and one whose outcomes wait for the loop: should that be slower, memory is not what pays."""
+
+CHEAP = 5
+"""So many times the rows of a cheap call are less than `thread_rows`: it takes a tenth of a millisecond at most."""
+
+FEW = 2
+"""Cores of which the wire needs one under load of cheap calls, whose reading and answering costs as much."""
+
 
 class Lanes:
     """`executors` have a thread each and make a run at a time; without any, the event loop makes all runs.
@@ -39,9 +48,9 @@ class Lanes:
         return bool(self._count) and not self._free
 
     @property
-    def wait_for_loop(self) -> bool:
-        """Whether what waits would be run on the event loop."""
-        return not self._count or self._queue.rows < self._thread_rows
+    def leave_it_to_loop(self) -> bool:
+        """Whether the next run is the event loop's to make."""
+        return self._loop_rows() is not None
 
     @property
     def have_threads(self) -> bool:
@@ -51,13 +60,13 @@ class Lanes:
     @property
     def have_nobody_waiting(self) -> bool:
         """Whether the queue is empty."""
-        return self._queue.is_empty
+        return not self._queue.callers
 
     @property
     def have_nothing_left(self) -> bool:
         """Whether nobody waits, and all outcomes of all runs were delivered."""
         with self._lock:
-            return self._queue.is_empty and not self._runs
+            return not (self._queue.callers or self._runs)
 
     def put(self, caller: Waiting) -> None:
         """Queue `caller`. Raises as `RowQueue.put`."""
@@ -95,12 +104,12 @@ class Lanes:
     def begin(self) -> list[BatchRun]:
         """On the event loop: the runs to make now, the last maybe by the loop itself."""
         with self._lock:
-            rows, at_work = self._queue.rows, len(self._free) < self._count
-            if not self._count or (rows < self._thread_rows and not at_work):
-                runs = [self._run_of(rows, None)]
-            elif rows < 2 * self._thread_rows and not at_work and self._count > 1:
+            rows = self._queue.rows
+            if (loop_rows := self._loop_rows()) is not None:
+                runs = [self._run_of(loop_rows, None)]
+            elif rows < 2 * self._thread_rows and self._queue.callers > 1 and self._count > 1 and not self._at_work():
                 # Too few for two lanes: the loop's part is short, and ends when the lane's does.
-                runs = [self._run_of(-(-rows // 2), self._free.pop()), self._run_of(rows // 2, None)]
+                runs = [self._run_of(-(-rows // 2), self._free.pop()), self._run_of(rows, None)]
             else:
                 runs, part = [], self._part()
                 while (run := self._next(part)) is not None:
@@ -123,6 +132,18 @@ class Lanes:
         with self._lock:
             self._runs.remove(run)
 
+    def _at_work(self) -> bool:
+        return len(self._free) < self._count
+
+    def _loop_rows(self) -> int | None:
+        """Rows of the run that the event loop makes next without the lanes, None if it makes none."""
+        rows = self._queue.rows
+        if not self._count or (rows < self._thread_rows and not self._at_work()):
+            return rows
+        if CHEAP * rows < self._queue.callers * self._thread_rows and self._count <= FEW and not self._at_work():
+            return min(rows, 2 * self._thread_rows)
+        return None
+
     def _part(self) -> int:
         """Rows for a lane: those at work have their part of what waits too, but no run is shorter than it must be."""
         rows = self._queue.rows
@@ -131,7 +152,9 @@ class Lanes:
     def _next(self, rows: int) -> BatchRun | None:
         """One of so many rows for the lane that came free last. Few rows wait for the lanes at work."""
         few = self._queue.rows < self._thread_rows
-        if not self._free or (few and len(self._free) < self._count):
+        if not self._free or (few and self._at_work()):
+            return None
+        if len(self._runs) >= RUNS_PER_LANE * self._count:
             return None
         return self._run_of(rows, self._free.pop())
 

@@ -58,9 +58,9 @@ class RowQueue:
         return sum(self._rows)
 
     @property
-    def is_empty(self) -> bool:
-        """Whether nobody waits; a caller may have no rows."""
-        return not (self._callers[NORMAL] or self._callers[LOW])
+    def callers(self) -> int:
+        """How many callers wait; one may have no rows."""
+        return len(self._callers[NORMAL]) + len(self._callers[LOW])
 
     def put(self, caller: Waiting) -> None:
         """Append `caller`.
@@ -86,10 +86,11 @@ class RowQueue:
             heapq.heappush(self._deadlines, (caller.deadline, caller.number))
 
     def take(self, now: float, most_rows: int | None = None) -> list[Share]:
-        """The next run's shares, in order, of at most so many rows; empty if nothing waits.
+        """The next run's shares, in order; empty if nothing waits.
 
         Callers gone or past their deadline leave first, and so do those whose rows would not be answered in time while
-        others could. A run takes no more rows than the earliest deadline in it allows.
+        others could. A run takes no more rows than the earliest deadline in it allows. It has at most `most_rows`: less
+        than a full run, it ends before a caller who would have to be divided, unless that is its first.
         """
         self.expire(now)
         most = self._max_batch_rows if most_rows is None else min(most_rows, self._max_batch_rows)
@@ -108,6 +109,8 @@ class RowQueue:
                 break
             rows = caller.rows - caller.taken
             if self.batched:
+                if shares and rows > most - taken and most < self._max_batch_rows:
+                    break
                 rows = min(most - taken, rows)
             end = min(end, caller.deadline)
             if shares and begun + row * (taken + rows) > end:

@@ -116,7 +116,7 @@ async def test_many_callers_of_several_lanes_get_their_own_answers_whoever_of_th
 
     assert all(await asyncio.wait_for(asyncio.gather(*map(call, range(CALLERS))), 60))
     await batcher.close(20)
-    assert queue.is_empty
+    assert queue.callers == 0
 
 
 async def test_a_run_that_nobody_waits_for_ends_and_the_other_lane_goes_on(three_lanes):

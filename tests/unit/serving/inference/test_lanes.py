@@ -47,17 +47,29 @@ def two() -> Iterator[SimpleNamespace]:
 @pytest.mark.parametrize(
     ("rows", "runs"),
     [
-        pytest.param(9, [(9, "loop")], id="few"),
-        pytest.param(10, [(5, "b"), (5, "loop")], id="enough for one lane, which the loop helps"),
-        pytest.param(19, [(10, "b"), (9, "loop")], id="nearly enough for two"),
-        pytest.param(20, [(10, "b"), (10, "a")], id="enough for two"),
-        pytest.param(101, [(51, "b"), (50, "a")], id="less than two full runs"),
-        pytest.param(300, [(64, "b"), (64, "a")], id="more than two full runs"),
+        pytest.param([1] * 9, [(9, "loop")], id="few"),
+        pytest.param([3] * 4, [(6, "b"), (6, "loop")], id="enough for one lane, which the loop helps"),
+        pytest.param([1] * 50, [(20, "loop")], id="of cheap calls, of which the wire needs the other core"),
+        pytest.param([5, 9, 5], [(5, "b"), (14, "loop")], id="of callers who are not divided"),
+        pytest.param([19], [(19, "b")], id="of one caller, enough for one lane"),
+        pytest.param([20], [(10, "b"), (10, "a")], id="of one caller, enough for two"),
+        pytest.param([101], [(51, "b"), (50, "a")], id="less than two full runs"),
+        pytest.param([300], [(64, "b"), (64, "a")], id="more than two full runs"),
     ],
 )
 def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
-    two.wait(rows)
+    for count in rows:
+        two.wait(count)
     assert two.begin() == runs
+
+
+def test_of_more_cores_cheap_calls_have_lanes_too():
+    loop = asyncio.new_event_loop()
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), [StepExecutor()] * 3, THREAD_ROWS, lambda: 0.0)
+    for _ in range(50):
+        lanes.put(caller_of(loop, 1))
+    assert [run.rows for run in lanes.begin()] == [17, 17, 16]
+    loop.close()
 
 
 def test_few_rows_wait_for_the_lanes_at_work(two):
@@ -74,10 +86,23 @@ def test_few_rows_wait_for_the_lanes_at_work(two):
 def test_who_ends_a_run_goes_on_with_what_waits_and_leaves_the_other_lane_its_part(two):
     two.wait(20)
     two.begin()
+    first, second = two.runs
     two.wait(40)
-    assert two.go_on(two.runs[0]) == (20, "b")
-    assert two.go_on(two.runs[1]) == (10, "a")
+    assert two.go_on(first) == (20, "b")
+    assert two.go_on(second) == (10, "a")
+    two.lanes.forget(first)
     assert two.go_on(two.following) == (10, "a")
+
+
+def test_no_lane_gets_ahead_of_the_loop_by_more_than_a_run(two):
+    two.wait(1000)
+    two.begin()
+    first, second = two.runs
+    assert two.go_on(first) == (64, "b")
+    assert two.go_on(second) == (64, "a")
+    assert two.go_on(two.following) is None
+    two.lanes.forget(first)
+    assert two.begin() == [(64, "a")]
 
 
 def test_a_lane_that_finds_nobody_in_time_is_free_again(two):
