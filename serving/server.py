@@ -168,12 +168,14 @@ def _check_folders(settings: Settings) -> None:
 
 def _load_settings(settings: Settings) -> LoadSettings:
     deterministic = settings.deterministic
-    threads = 1 if deterministic else max(1, available_cores() // settings.workers)
+    cores = max(1, available_cores() // settings.workers)
+    threads = 1 if deterministic else cores
     return LoadSettings(
         SessionSettings(settings.intra_op_threads or threads, _provider_settings(settings), deterministic),
         1 if deterministic else settings.max_batch_rows,
         settings.queue_rows,
         measure_threads=not (settings.intra_op_threads or deterministic),
+        cores=cores,
     )
 
 

@@ -1,8 +1,8 @@
 """Batcher: rows of many callers become runs.
 
-Owns when a run starts: at once if a lane is free, else with whatever queued until one is. So a lone caller never waits,
-and under load the batch grows by itself. Owns too that every caller has its outcome, be it the end of its time. Knows
-no model name, no request.
+Owns when a run starts: at once if a lane is free, else with whatever queued until one is. So a lone caller waits
+for nobody, and under load the batch grows by itself. Owns too that every caller has its outcome, be it the end of its
+time. Knows no model name, no request.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from serving.metrics import QueueMetrics
 class Batcher:
     """Wraps a session and has its method, but waits: `await run(inputs)`.
 
-    Lives as long as its version. `executors` and `thread_rows`: see Lanes. To be used from one event loop. `clock`:
-    seconds, as deadlines are given in.
+    Lives as long as its version. `executors`, `thread_rows` and `cores`: see Lanes. To be used from one event loop.
+    `clock`: seconds, as deadlines are given in.
     """
 
     def __init__(
@@ -39,9 +39,10 @@ class Batcher:
         metrics: QueueMetrics,
         clock: Callable[[], float] = time.monotonic,
         thread_rows: int = 1,
+        cores: int = 1,
     ) -> None:
         self.signature: Signature = session.signature
-        self._lanes = Lanes(queue, executors, thread_rows, clock)
+        self._lanes = Lanes(queue, executors, thread_rows, clock, cores)
         self._maker = RunMaker(session, metrics, clock, batched=queue.batched)
         self._metrics = metrics
         self._clock = clock
@@ -74,9 +75,7 @@ class Batcher:
         closed, InvalidInput if the model fails on these rows. Cancelled, its rows not yet running leave the queue.
         """
         future: asyncio.Future[Tensors] = asyncio.get_running_loop().create_future()
-        waiting = self.submit(inputs, deadline, future, priority)
-        if witness is not None:
-            self.watch(waiting, witness)
+        waiting = self.submit(inputs, deadline, future, priority, witness)
         self.start()
         try:
             return await future
@@ -84,26 +83,32 @@ class Batcher:
             if future.cancelled():
                 self.discard(waiting)
 
-    def submit(self, inputs: Tensors, deadline: float, slot: Slot, priority: int = NORMAL) -> Waiting:
-        """Queue `inputs` until `start`; their outputs, or the error, go to `slot`.
+    def submit(
+        self,
+        inputs: Tensors,
+        deadline: float,
+        slot: Slot,
+        priority: int = NORMAL,
+        witness: Witness | None = None,
+    ) -> Waiting:
+        """Queue `inputs` until `start`, or until a lane comes free; their outputs, or the error, go to `slot`.
 
-        Raises ModelNotReady, and Overloaded and DeadlineExceeded as `RowQueue.put`.
+        `witness` is told which runs its rows are in. Raises ModelNotReady, and Overloaded and DeadlineExceeded as
+        `RowQueue.put`.
         """
         if self._closed:
             raise ModelNotReady("this version is being unloaded")
         self._on_loop.bind()
         rows = self.signature.rows(inputs)
         waiting = Waiting(inputs, rows, self._shape_key(inputs), deadline, self._clock(), slot, priority)
+        if witness is not None:
+            waiting.witness = witness
+            self._watched = True
         self._lanes.put(waiting)
         self._idle.clear()
         if deadline < self._alarm.time and self._lanes.have_threads:
             self._alarm.set(deadline)
         return waiting
-
-    def watch(self, waiting: Waiting, witness: Witness) -> None:
-        """Tell `witness` which runs the rows of `waiting` are in; between `submit` and `start`."""
-        waiting.witness = witness
-        self._watched = True
 
     def start(self) -> None:
         """Start runs of what was submitted, unless all lanes are at work: the end of a run starts the next.

@@ -14,6 +14,10 @@ from serving.inference.batch_run import BatchRun, Outcome
 from serving.inference.row_queue import RowQueue
 from serving.inference.waiting import Waiting
 
+SHORT_RUN_SECONDS = 0.5e-3
+"""The hand-overs to a thread and back take as long as half of such a run, measured under load, and threads within its
+operators cost the wire more than they save. So the event loop makes what is shorter, and a lane nothing that is."""
+
 RUNS_PER_LANE = 2
 """The one under way, and one whose outcomes wait for the loop: should that be slower, memory is not what pays."""
 
@@ -27,17 +31,19 @@ FEW = 2
 class Lanes:
     """`executors` have a thread each and make a run at a time; without any, the event loop makes all runs.
 
-    Where fewer than `thread_rows` rows wait and no lane is at work, the loop makes their run too. `clock`: seconds, as
-    deadlines are given in.
+    The loop makes short runs too, those of fewer than `thread_rows` rows, while no lane is at work: of all rows, or of
+    a part while a lane makes the rest. On few `cores` it makes the runs of cheap calls, up to twice as long. `clock`:
+    seconds, as deadlines are given in.
     """
 
     def __init__(
-        self, queue: RowQueue, executors: Sequence[Executor], thread_rows: int, clock: Callable[[], float]
+        self, queue: RowQueue, executors: Sequence[Executor], thread_rows: int, clock: Callable[[], float], cores: int
     ) -> None:
         self._queue = queue
         self._count = len(executors)
         self._thread_rows = thread_rows
         self._clock = clock
+        self._few_cores = cores <= FEW
         self._lock = threading.Lock()
         self._free = list(executors)
         self._runs: list[BatchRun] = []
@@ -108,8 +114,9 @@ class Lanes:
             if (loop_rows := self._loop_rows()) is not None:
                 runs = [self._run_of(loop_rows, None)]
             elif rows < 2 * self._thread_rows and self._queue.callers > 1 and self._count > 1 and not self._at_work():
-                # Too few for two lanes: the loop's part is short, and ends when the lane's does.
-                runs = [self._run_of(-(-rows // 2), self._free.pop()), self._run_of(rows, None)]
+                # Too few for two lanes: the loop makes a short run while a lane makes the rest.
+                short = self._run_of(rows // 2, None)
+                runs = [self._run_of(rows, self._free.pop()), short]
             else:
                 runs, part = [], self._part()
                 while (run := self._next(part)) is not None:
@@ -140,7 +147,7 @@ class Lanes:
         rows = self._queue.rows
         if not self._count or (rows < self._thread_rows and not self._at_work()):
             return rows
-        if CHEAP * rows < self._queue.callers * self._thread_rows and self._count <= FEW and not self._at_work():
+        if CHEAP * rows < self._queue.callers * self._thread_rows and self._few_cores and not self._at_work():
             return min(rows, 2 * self._thread_rows)
         return None
 
@@ -150,9 +157,9 @@ class Lanes:
         return -(-rows // max(1, min(self._count, rows // self._thread_rows)))
 
     def _next(self, rows: int) -> BatchRun | None:
-        """One of so many rows for the lane that came free last. Few rows wait for the lanes at work."""
+        """One of so many rows for the lane that came free last. Few rows wait for a lane that soon comes free too."""
         few = self._queue.rows < self._thread_rows
-        if not self._free or (few and self._at_work()):
+        if not self._free or (few and self._at_work() and self._queue.next_end < self._clock() + SHORT_RUN_SECONDS):
             return None
         if len(self._runs) >= RUNS_PER_LANE * self._count:
             return None

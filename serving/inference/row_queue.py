@@ -62,11 +62,16 @@ class RowQueue:
         """How many callers wait; one may have no rows."""
         return len(self._callers[NORMAL]) + len(self._callers[LOW])
 
+    @property
+    def next_end(self) -> float:
+        """When the first of the runs under way is expected to end."""
+        return self._ends[0] if self._ends else NEVER
+
     def put(self, caller: Waiting) -> None:
         """Append `caller`.
 
         Raises Overloaded if its rows do not fit, or if it cannot count on its answer in time; DeadlineExceeded if its
-        time is over. If nobody waits and nothing runs, it has its try whatever past runs took.
+        time is over. If nobody waits and a lane is free, it has its try whatever past runs took.
         """
         left = caller.deadline - caller.arrived
         if left <= 0:
@@ -170,7 +175,7 @@ class RowQueue:
         if not ahead and not busy:
             return
         rows = ahead + caller.rows
-        runs = self._runs(rows, caller.priority)
+        runs = max(1, self._runs(rows, caller.priority))
         seconds = busy + self._run_time.care * self._run_time.guess(rows, runs) / min(runs, self._lanes)
         if seconds > QUEUE_SHARE * left:
             text = (

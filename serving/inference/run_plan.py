@@ -15,14 +15,11 @@ import numpy as np
 
 from serving.inference.batchable import made_up_rows
 from serving.inference.lane_runs import LaneRuns
+from serving.inference.lanes import SHORT_RUN_SECONDS
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
 from serving.inference.session import OnnxSession, SessionError
 from serving.inference.signature import Signature, Tensors, TensorSpec
-
-SHORT_RUN_SECONDS = 0.5e-3
-"""The hand-overs to a thread and back take as long as half of such a run, measured under load, and threads within its
-operators cost the wire more than they save. So the event loop makes what is shorter, and a lane nothing that is."""
 
 SLOWER = 1.25
 """More threads are taken unless a run takes so many times as long: on a machine busy at that time they show no gain."""
@@ -37,7 +34,7 @@ Open = Callable[[int], OnnxSession]
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """`session` makes all runs, `lanes` of them at once; those of fewer than `thread_rows` rows on the event loop.
+    """`session` makes all runs, `lanes` of them at once; those of fewer than `thread_rows` rows are short.
 
     Seconds are those of the fastest run measured, None where there was none; those of a full run with its rows shared
     out among the lanes. If that was since the model failed on the rows at hand, `full_run_failure` says why full runs
@@ -93,7 +90,7 @@ def plan_runs(
     with quiet.measuring():
         session, one_row = _chosen(first, wider, trial)
         full_run = trial.seconds(session, max_batch_rows)
-        thread_rows = _thread_rows(session, full_run, max_batch_rows)
+        thread_rows = _thread_rows(session, one_row, full_run, max_batch_rows)
         plan = RunPlan(session, 1, thread_rows, max_batch_rows, one_row, full_run, trial.failure)
         if wider and session is first and full_run is not None and one_row is not None and one_row < SHORT_RUN_SECONDS:
             return _with_lanes(plan, threads, full_run, trial)
@@ -111,16 +108,14 @@ def _chosen(first: OnnxSession, wider: list[OnnxSession], trial: "_Trial") -> tu
     return first, one_row
 
 
-def _thread_rows(session: OnnxSession, full_run: float | None, max_batch_rows: int) -> int:
-    """The rows of a run that is not short; one where rows may be larger than those measured."""
+def _thread_rows(session: OnnxSession, one_row: float | None, full_run: float | None, max_batch_rows: int) -> int:
+    """The rows of a run that is not short, on the line between those measured; one where rows may be larger."""
     bounded = all(-1 not in spec.shape[1:] for spec in session.signature.inputs)
-    if full_run is None or not bounded or session.provider != CPU:
+    if not bounded or session.provider != CPU or one_row is None or full_run is None or one_row >= SHORT_RUN_SECONDS:
         return 1
-    return (
-        math.ceil(SHORT_RUN_SECONDS / full_run * max_batch_rows)
-        if full_run >= SHORT_RUN_SECONDS
-        else max_batch_rows + 1
-    )
+    if full_run < SHORT_RUN_SECONDS:
+        return max_batch_rows + 1
+    return 1 + math.ceil((SHORT_RUN_SECONDS - one_row) / (full_run - one_row) * (max_batch_rows - 1))
 
 
 def _with_lanes(plan: RunPlan, threads: int, full_run: float, trial: "_Trial") -> RunPlan:

@@ -42,12 +42,16 @@ HASHED_BYTES = 2 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """How versions are loaded. `measure_threads`: a model gets the threads of `session`, or one, by measurement."""
+    """How versions are loaded. `measure_threads`: a model gets the threads of `session`, or one, by measurement.
+
+    `cores`: those that this process may count on.
+    """
 
     session: SessionSettings
     max_batch_rows: int
     queue_rows: int
     measure_threads: bool = False
+    cores: int = 1
 
 
 class Loader:
@@ -90,7 +94,9 @@ class Loader:
             plan=plan,
             unbatched_reason=reason,
             load_seconds=seconds,
-            batcher=Batcher(session, queue, lanes, queue_metrics, thread_rows=plan.thread_rows),
+            batcher=Batcher(
+                session, queue, lanes, queue_metrics, thread_rows=plan.thread_rows, cores=self._settings.cores
+            ),
             lanes=lanes,
         )
 

@@ -11,6 +11,7 @@ import grpc
 
 from serving.inference.batcher import Batcher
 from serving.inference.signature import Tensors
+from serving.inference.waiting import Waiting, Witness
 from serving.rpc.methods import Call, Reply, Run
 from serving.rpc.outcome import Outcome
 
@@ -40,8 +41,7 @@ class Submitted:
 
     def queue(self, run: Run) -> None:
         """Queue the rows of `run`. Raises as `Batcher.submit` does."""
-        self._run = run
-        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self, run.priority)
+        self._submit(run, None)
 
     def follow(self, answer: "Coroutine[Any, Any, bytes]") -> None:
         """Answer with what `answer` returns or raises."""
@@ -89,6 +89,10 @@ class Submitted:
         else:
             self._end(Outcome(grpc.StatusCode.OK, task.result()))
 
+    def _submit(self, run: Run, witness: Witness | None) -> None:
+        self._run = run
+        self._waiting = run.model.batcher.submit(run.inputs, self._call.deadline, self, run.priority, witness)
+
     def _end(self, outcome: Outcome) -> None:
         self._done = True
         trailers = self._boundary.account(self._method, self._call, outcome, time.perf_counter() - self._started)
@@ -110,9 +114,7 @@ class TracedSubmitted(Submitted):
     def queue(self, run: Run) -> None:
         """See Submitted."""
         self._trace.mark_decoded(run.model.signature.rows(run.inputs))
-        super().queue(run)
-        if self._waiting is not None:
-            run.model.batcher.watch(self._waiting, self._trace)
+        self._submit(run, self._trace)
 
     def set_result(self, outputs: Tensors) -> None:
         """See Submitted."""

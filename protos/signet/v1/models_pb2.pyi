@@ -347,7 +347,9 @@ class RunPlan(_message.Message):
     full_run_seconds: _builtins.float
     """See one_row_seconds."""
     thread_rows: _builtins.int
-    """Runs of fewer rows are made by the event loop, longer ones by threads."""
+    """Runs of so many rows and more go to threads. The event loop makes those of fewer, unless a thread is at work; on
+    two cores it makes those of cheap calls too, of up to twice as many rows.
+    """
     def __init__(
         self,
         *,

@@ -19,10 +19,15 @@ THREAD_ROWS = 10
 
 @pytest.fixture
 def two() -> Iterator[SimpleNamespace]:
-    """Two lanes: .wait(rows) queues a caller, .begin() and .go_on(run) give the rows and lane of what begins."""
+    """Two lanes on 2 cores: .wait(rows) queues a caller, .begin() and .go_on(run) give what begins: rows and lane.
+
+    The time is .now.
+    """
     loop = asyncio.new_event_loop()
     executors = [StepExecutor(), StepExecutor()]
-    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, THREAD_ROWS, lambda: 0.0)
+    driven = SimpleNamespace(now=0.0)
+    queue = RowQueue(MAX_BATCH_ROWS, 1000, batched=True, lanes=2)
+    lanes = Lanes(queue, executors, THREAD_ROWS, lambda: driven.now, cores=2)
 
     def facts(run: BatchRun | None) -> tuple[int, str] | None:
         if run is None:
@@ -37,9 +42,8 @@ def two() -> Iterator[SimpleNamespace]:
         driven.following = lanes.go_on(run, [{"y": np.zeros(run.rows)}])
         return facts(driven.following)
 
-    driven = SimpleNamespace(
-        lanes=lanes, begin=begin, go_on=go_on, wait=lambda rows, **facts: lanes.put(caller_of(loop, rows, **facts))
-    )
+    driven.lanes, driven.begin, driven.go_on = lanes, begin, go_on
+    driven.wait = lambda rows, **facts: lanes.put(caller_of(loop, rows, **facts))
     yield driven
     loop.close()
 
@@ -50,7 +54,8 @@ def two() -> Iterator[SimpleNamespace]:
         pytest.param([1] * 9, [(9, "loop")], id="few"),
         pytest.param([3] * 4, [(6, "b"), (6, "loop")], id="enough for one lane, which the loop helps"),
         pytest.param([1] * 50, [(20, "loop")], id="of cheap calls, of which the wire needs the other core"),
-        pytest.param([5, 9, 5], [(5, "b"), (14, "loop")], id="of callers who are not divided"),
+        pytest.param([5, 9, 5], [(14, "b"), (5, "loop")], id="of callers who are not divided"),
+        pytest.param([1, 18], [(18, "b"), (1, "loop")], id="most of one caller"),
         pytest.param([19], [(19, "b")], id="of one caller, enough for one lane"),
         pytest.param([20], [(10, "b"), (10, "a")], id="of one caller, enough for two"),
         pytest.param([101], [(51, "b"), (50, "a")], id="less than two full runs"),
@@ -65,14 +70,28 @@ def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
 
 def test_of_more_cores_cheap_calls_have_lanes_too():
     loop = asyncio.new_event_loop()
-    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), [StepExecutor()] * 3, THREAD_ROWS, lambda: 0.0)
+    executors = [StepExecutor(), StepExecutor()]
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, THREAD_ROWS, lambda: 0.0, cores=3)
     for _ in range(50):
         lanes.put(caller_of(loop, 1))
-    assert [run.rows for run in lanes.begin()] == [17, 17, 16]
+    assert [run.rows for run in lanes.begin()] == [25, 25]
     loop.close()
 
 
-def test_few_rows_wait_for_the_lanes_at_work(two):
+def test_few_rows_have_a_free_lane_if_the_other_is_at_work_for_long(two):
+    two.wait(40)
+    two.begin()
+    two.now = 0.01
+    for run in two.runs:
+        two.go_on(run)
+        two.lanes.forget(run)
+    two.wait(19)
+    assert two.begin() == [(19, "a")]
+    two.wait(1)
+    assert two.begin() == [(1, "b")]
+
+
+def test_few_rows_wait_for_a_lane_whose_run_ends_soon(two):
     two.wait(20)
     two.begin()
     first, second = two.runs
@@ -136,7 +155,7 @@ def test_a_caller_without_rows_has_its_run_too(two):
 
 def test_without_lanes_the_loop_makes_all_runs():
     loop = asyncio.new_event_loop()
-    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), [], THREAD_ROWS, lambda: 0.0)
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), [], THREAD_ROWS, lambda: 0.0, cores=2)
     lanes.put(caller_of(loop, 100, deadline=NEVER))
     assert [(run.rows, run.lane) for run in lanes.begin()] == [(64, None)]
     assert not lanes.are_busy

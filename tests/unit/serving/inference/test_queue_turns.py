@@ -54,6 +54,17 @@ def test_the_rest_of_the_run_under_way_counts_as_time_to_wait(loop):
     assert queue.rows == 1
 
 
+def test_no_rows_wait_no_longer_than_the_run_under_way(loop):
+    queue = RowQueue(4, 100, batched=True)
+    learn(queue, row_seconds=1.0)
+    queue.put(caller_of(loop, 4))
+    queue.take(0.0)
+    with pytest.raises(Overloaded, match="0 rows are waiting"):
+        queue.put(caller_of(loop, 0, deadline=4.0))
+    queue.put(caller_of(loop, 0, deadline=8.0))
+    assert queue.callers == 1
+
+
 def test_runs_that_go_on_at_once_share_the_time_to_wait(loop):
     queue = RowQueue(4, 100, batched=True, lanes=2)
     learn(queue, row_seconds=1.0)

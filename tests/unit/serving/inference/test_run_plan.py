@@ -75,9 +75,11 @@ def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
 @pytest.mark.parametrize(
     ("seconds", "thread_rows"),
     [
-        pytest.param({(64, 1): 4e-3, (16, 1): 1e-3}, 8, id="an eighth of a full run is no longer short"),
+        pytest.param({(64, 1): 4e-3, (16, 1): 1e-3}, 9, id="an eighth of a full run is no longer short"),
         pytest.param({(64, 1): 0.4e-3}, 65, id="no run is long"),
+        pytest.param({(1, 1): 0.3e-3, (64, 1): 2.4e-3}, 7, id="what one row takes comes before what each more does"),
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3, (64, 4): 40e-3}, 1, id="every run is"),
+        pytest.param({(1, 1): 4e-3, (1, 4): 2e-3, (64, 4): 3e-3}, 1, id="every run is, and more rows take no longer"),
     ],
 )
 def test_a_run_goes_to_a_thread_where_its_rows_make_it_long(seconds, thread_rows):
