@@ -77,9 +77,10 @@ class Submitted:
         if self._task is not None:
             self._task.cancel()
         elif not self._done:
+            run, waiting = self._run, self._waiting
             self._end(Outcome(grpc.StatusCode.CANCELLED))
-            if self._run is not None and self._waiting is not None:
-                self._run.model.batcher.discard(self._waiting)
+            if run is not None and waiting is not None:
+                run.model.batcher.discard(waiting)
 
     def _followed(self, task: "asyncio.Task[bytes]") -> None:
         if task.cancelled():
@@ -95,6 +96,8 @@ class Submitted:
 
     def _end(self, outcome: Outcome) -> None:
         self._done = True
+        # What waits refers to this, its slot: in a circle, the rows of each call would wait for the collector.
+        self._waiting = None
         trailers = self._boundary.account(self._method, self._call, outcome, time.perf_counter() - self._started)
         if outcome.code is grpc.StatusCode.OK:
             self._reply.answer(outcome.answer, trailers)

@@ -1,0 +1,60 @@
+"""What callers leave behind them: no work for a server that nobody asks, and nothing of their calls."""
+
+import gc
+import time
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from protos.signet.v1.prediction_pb2_grpc import PredictionStub
+from serving.rpc.submitted import Submitted
+from tests import tiny_models as tiny
+from tests.contract.requests import letters
+from tests.contract.serving_process import serving
+from tests.running_server import running_server
+
+ROWS = np.eye(3, dtype=np.float32)
+CALLS = 200
+IDLE_SECONDS = 1.0
+CLOCK_TICKS = 100
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    tiny.put_bare(tmp_path / "models", "letters", tiny.linear_model(), labels=["a", "b", "c"])
+    return tmp_path / "models"
+
+
+def ask(port: int, calls: int) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = PredictionStub(channel)
+        for _ in range(calls):
+            assert stub.Predict(letters(ROWS), timeout=10).predictions[0].label == "a"
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="tells the time of a process by /proc")
+def test_a_server_that_nobody_asks_any_more_rests_though_calls_came_close_to_each_other(models, transport):
+    with serving(models, "--transport", transport) as (process, port):
+        ask(port, CALLS)
+        before = cpu_seconds(process.pid)
+        time.sleep(IDLE_SECONDS)
+        assert cpu_seconds(process.pid) - before < IDLE_SECONDS / 4
+
+
+def test_nothing_of_an_answered_call_waits_for_the_collector(models):
+    with running_server(models) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            ask(server.port, CALLS)
+            # The last one may still be on its way out.
+            assert len([one for one in gc.get_objects() if isinstance(one, Submitted)]) <= 1
+        finally:
+            gc.enable()
