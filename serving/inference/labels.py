@@ -54,13 +54,13 @@ class Labeller:
             likely = probability > complement
             decided["class_index"], decided["best"] = positive, likely
             decided["score"] = np.where(positive, probability, complement)
-            decided["best_score"] = np.where(likely, probability, complement)
+            decided["best_score"] = np.maximum(probability, complement)
             decided["probability"] = probability
             return decided
         best = values.argmax(axis=1)
-        score = np.take_along_axis(values, best[:, None], axis=1)[:, 0]
+        score = values.max(axis=1)
         if np.isnan(score).any():
-            # argmax takes NaN for the highest.
+            # For argmax and max, NaN is the highest.
             best = top_k_classes(values, 1)[:, 0]
             score = np.take_along_axis(values, best[:, None], axis=1)[:, 0]
         decided["class_index"] = decided["best"] = best
@@ -97,8 +97,8 @@ class LabellingSession:
         """All outputs by name, and the decisions beside them as DECISIONS. Raises as the session does."""
         outputs = self._session.run(inputs, end)
         decided = outputs[DECISIONS] = self._labeller.decide(outputs[self._labeller.output])
-        rows = np.bincount(decided["class_index"])
-        self._count({self._labeller.labels[index]: int(rows[index]) for index in rows.nonzero()[0]})
+        rows = np.bincount(decided["class_index"]).tolist()
+        self._count({label: count for label, count in zip(self._labeller.labels, rows, strict=False) if count})
         return outputs
 
 

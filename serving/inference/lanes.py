@@ -21,18 +21,18 @@ operators cost the wire more than they save. So the event loop makes what is sho
 RUNS_PER_LANE = 2
 """The one under way, and one whose outcomes wait for the loop: should that be slower, memory is not what pays."""
 
-CHEAP = 5
-"""So many times the rows of a cheap call are less than `thread_rows`: it takes a tenth of a millisecond at most."""
+FEW_CORES = 2
+"""Of so few, lanes at work leave the wire none. Cheap calls need one for it: to read and answer them costs as much."""
 
-FEW = 2
-"""Cores of which the wire needs one under load of cheap calls, whose reading and answering costs as much."""
+CHEAP = 15
+"""So many times the rows of a cheap call are less than `thread_rows`: it takes a tenth of a millisecond at most."""
 
 
 class Lanes:
     """`executors` have a thread each and make a run at a time; without any, the event loop makes all runs.
 
     The loop makes short runs too, those of fewer than `thread_rows` rows, while no lane is at work: of all rows, or of
-    a part while a lane makes the rest. On few `cores` it makes the runs of cheap calls, up to twice as long. `clock`:
+    a part while a lane makes the rest. On few `cores` it makes all runs of cheap calls, and makes them short. `clock`:
     seconds, as deadlines are given in.
     """
 
@@ -43,7 +43,7 @@ class Lanes:
         self._count = len(executors)
         self._thread_rows = thread_rows
         self._clock = clock
-        self._few_cores = cores <= FEW
+        self._few_cores = cores <= FEW_CORES
         self._lock = threading.Lock()
         self._free = list(executors)
         self._runs: list[BatchRun] = []
@@ -148,7 +148,7 @@ class Lanes:
         if not self._count or (rows < self._thread_rows and not self._at_work()):
             return rows
         if CHEAP * rows < self._queue.callers * self._thread_rows and self._few_cores and not self._at_work():
-            return min(rows, 2 * self._thread_rows)
+            return min(rows, self._thread_rows)
         return None
 
     def _part(self) -> int:

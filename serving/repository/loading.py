@@ -131,6 +131,7 @@ class Loader:
             self._settings.max_batch_rows,
             rows,
             measure=self._settings.measure_threads and check_provider(settings.provider) == CPU,
+            cores=self._settings.cores,
             quiet=self.quiet,
         )
         with self.quiet.disturbing():

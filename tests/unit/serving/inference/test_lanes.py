@@ -53,7 +53,6 @@ def two() -> Iterator[SimpleNamespace]:
     [
         pytest.param([1] * 9, [(9, "loop")], id="few"),
         pytest.param([3] * 4, [(6, "b"), (6, "loop")], id="enough for one lane, which the loop helps"),
-        pytest.param([1] * 50, [(20, "loop")], id="of cheap calls, of which the wire needs the other core"),
         pytest.param([5, 9, 5], [(14, "b"), (5, "loop")], id="of callers who are not divided"),
         pytest.param([1, 18], [(18, "b"), (1, "loop")], id="most of one caller"),
         pytest.param([19], [(19, "b")], id="of one caller, enough for one lane"),
@@ -68,13 +67,20 @@ def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
     assert two.begin() == runs
 
 
-def test_of_more_cores_cheap_calls_have_lanes_too():
+@pytest.mark.parametrize(
+    ("cores", "rows"),
+    [
+        pytest.param(2, [20], id="of two cores the wire has one, and the loop the other"),
+        pytest.param(3, [25, 25], id="of more cores the lanes have theirs"),
+    ],
+)
+def test_cheap_calls_leave_the_wire_a_core(cores, rows):
     loop = asyncio.new_event_loop()
     executors = [StepExecutor(), StepExecutor()]
-    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, THREAD_ROWS, lambda: 0.0, cores=3)
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, 20, lambda: 0.0, cores)
     for _ in range(50):
         lanes.put(caller_of(loop, 1))
-    assert [run.rows for run in lanes.begin()] == [25, 25]
+    assert [run.rows for run in lanes.begin()] == rows
     loop.close()
 
 
