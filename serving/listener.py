@@ -33,16 +33,23 @@ if TYPE_CHECKING:
 class Listener:
     """The services of one repository on one port. `start`, then `stop`; `port` is the one really taken.
 
-    `reuse_port`: whether other processes may listen on it too.
+    `reuse_port`: whether other processes may listen on it too. `cores`: those that this process may count on.
     """
 
     def __init__(
-        self, settings: Settings, repository: ModelRepository, metrics: Metrics, *, reuse_port: bool = False
+        self,
+        settings: Settings,
+        repository: ModelRepository,
+        metrics: Metrics,
+        *,
+        reuse_port: bool = False,
+        cores: int = 1,
     ) -> None:
         self._settings = settings
         self._repository = repository
         self._metrics = metrics
         self._reuse_port = reuse_port
+        self._cores = cores
         self._transport: Transport | None = None
         self._starting: asyncio.Task[None] | None = None
         self._tracing: Tracing | None = None
@@ -76,7 +83,7 @@ class Listener:
 
     def _build_transport(self) -> Transport:
         settings = self._settings
-        transport = _transport(settings, reuse_port=self._reuse_port)
+        transport = _transport(settings, self._cores, reuse_port=self._reuse_port)
         services = self._services()
         for service, methods in services.items():
             boundary = RequestBoundary(
@@ -116,13 +123,14 @@ class Listener:
         }
 
 
-def _transport(settings: Settings, *, reuse_port: bool) -> Transport:
+def _transport(settings: Settings, cores: int, *, reuse_port: bool) -> Transport:
     asked = TransportSettings(
         settings.max_message_bytes,
         _tls(settings),
         settings.compression,
         settings.max_connection_age_seconds,
         reuse_port,
+        cores,
     )
     try:
         return build_transport(settings.transport, asked)

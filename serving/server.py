@@ -128,7 +128,9 @@ class Server:
     async def _build_listener(self) -> "Listener":
         listener_class = await asyncio.to_thread(_import_listener)
         reuse_port = self._team is not None
-        self._listener = listener_class(self._settings, self.repository, self.metrics, reuse_port=reuse_port)
+        self._listener = listener_class(
+            self._settings, self.repository, self.metrics, reuse_port=reuse_port, cores=_cores(self._settings)
+        )
         for status in self.repository.statuses():
             self._listener.health.update(status)
         return self._listener
@@ -168,7 +170,7 @@ def _check_folders(settings: Settings) -> None:
 
 def _load_settings(settings: Settings) -> LoadSettings:
     deterministic = settings.deterministic
-    cores = max(1, available_cores() // settings.workers)
+    cores = _cores(settings)
     threads = 1 if deterministic else cores
     return LoadSettings(
         SessionSettings(settings.intra_op_threads or threads, _provider_settings(settings), deterministic),
@@ -177,6 +179,11 @@ def _load_settings(settings: Settings) -> LoadSettings:
         measure_threads=not (settings.intra_op_threads or deterministic),
         cores=cores,
     )
+
+
+def _cores(settings: Settings) -> int:
+    """Of each worker."""
+    return max(1, available_cores() // settings.workers)
 
 
 def _provider_settings(settings: Settings) -> ProviderSettings:

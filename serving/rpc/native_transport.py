@@ -34,6 +34,11 @@ IO_THREADS = 1
 
 BATCH_EVENTS = 256
 
+AWAKE_SECONDS = 0.5e-3
+"""For so long after the last answer the event loop looks for the next call by itself, if the one before came as soon:
+on a core that sleeps, waking the thread that waits and then the loop takes longer than a short call. A caller who comes
+less often costs no more than one look."""
+
 PASS_ON_SECONDS = 0.2
 """At a stop: for the front to pass on what the server behind it sent last, since it does not say when it has."""
 
@@ -57,6 +62,8 @@ class NativeTransport:
         self._idle.set()
         self._drained = threading.Event()
         self._stopping = False
+        self._idle_since = 0.0
+        self._next_is_near = False
         self._socket_folder: str | None = None
 
     def add(self, service: str, methods: Sequence[UnaryMethod | StreamMethod[Any]], boundary: RequestBoundary) -> None:
@@ -125,16 +132,19 @@ class NativeTransport:
             self._drained.wait()
 
     def _poll(self) -> None:
-        """Take what came meanwhile, without a change of threads; if that is nothing, let the thread wait again."""
+        """Take what came meanwhile, without a change of threads; if that is nothing, look again or let them wait."""
         events = self._listening().recv_batch_details(BATCH_EVENTS, 0)
         if events:
             self._take(events)
+        elif self._next_is_near and not self._calls and time.monotonic() < self._idle_since + AWAKE_SECONDS:
+            asyncio.get_running_loop().call_soon(self._poll)
         else:
             self._drained.set()
 
     def _take(self, events: list[Event]) -> None:
         """Begin every call of a batch, then the runs of the models they ask for."""
         now = time.monotonic()
+        self._next_is_near = self._settings.cores > 1 and now < self._idle_since + AWAKE_SECONDS
         batchers: dict[int, Batcher] = {}
         for kind, call_id, method_id, data, _, details in events:
             if kind != EVENT_CALL or data is None:
@@ -194,6 +204,7 @@ class NativeTransport:
         self._calls.pop(call_id, None)
         if not self._calls:
             self._idle.set()
+            self._idle_since = time.monotonic()
 
 
 class _FrontReply:

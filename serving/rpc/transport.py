@@ -35,7 +35,7 @@ class TransportSettings:
     """How calls are carried. `max_message_bytes`: of one message, received or sent.
 
     `max_connection_age_seconds`: after so long a client is asked to connect anew; 0 is never. `reuse_port`: whether
-    other processes may listen on the same port.
+    other processes may listen on the same port. `cores`: those that this process may count on.
     """
 
     max_message_bytes: int
@@ -43,6 +43,7 @@ class TransportSettings:
     compression: Literal["none", "deflate", "gzip"] = "none"
     max_connection_age_seconds: float = 0
     reuse_port: bool = False
+    cores: int = 1
 
 
 @dataclass(frozen=True, slots=True)
