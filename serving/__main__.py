@@ -4,19 +4,30 @@ Owns exit codes: 0 after a stop that was asked for, 1 if the server cannot start
 """
 
 import gc
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from serving.logs import Log, configure_logs
-from serving.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from serving.settings import Settings
 
 
 def main() -> None:
     """Run `signet-serve`, or `signet-serve tune`."""
+    # What is imported and loaded stays; to go through it again and again took a tenth of the start.
+    gc.disable()
+    # There are none for the server, and pydantic would look for them in every package that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if sys.argv[1:2] == ["tune"]:
         from serving.tune import tune  # noqa: PLC0415 - onnxruntime, which a supervisor goes without
 
+        gc.enable()
         complaint = tune(sys.argv[2:])
         sys.exit(_complain(complaint, 1) if complaint else 0)
+    from serving.settings import read_settings  # noqa: PLC0415 - pydantic, once the lines above hold
+
     try:
         settings = read_settings(sys.argv[1:])
     except ValueError as error:
@@ -28,14 +39,13 @@ def main() -> None:
         sys.exit(_complain(refusal, 1))
 
 
-def _run(settings: Settings) -> str | None:
+def _run(settings: "Settings") -> str | None:
     # One or the other: a supervisor is small, since it carries neither gRPC nor onnxruntime.
     if settings.workers > 1:
         from serving.supervisor import supervise  # noqa: PLC0415
 
+        gc.enable()
         return supervise(settings)
-    # What is imported and loaded stays; to go through it again and again took a tenth of the start.
-    gc.disable()
     from serving.worker import serve_alone  # noqa: PLC0415
 
     return serve_alone(settings)
