@@ -110,15 +110,15 @@ class Batcher:
             self._alarm.set(deadline)
         return waiting
 
-    def start(self) -> None:
+    def start(self, *, all_came: bool = False) -> None:
         """Start runs of what was submitted, unless all lanes are at work: the end of a run starts the next.
 
-        On the event loop, a run waits until the loop has gone through what is ready now: so calls that came together
-        run together, as behind a thread they do while the run before theirs goes on.
+        On the event loop, a run waits until the loop has gone through what is ready now, unless `all_came` that did
+        together: so such calls run together, as behind a thread they do while the run before theirs goes on.
         """
         if self._called or self._lanes.are_busy:
             return
-        if self._lanes.leave_it_to_loop:
+        if self._lanes.leave_it_to_loop and not all_came:
             self._called = True
             asyncio.get_running_loop().call_soon(self._start_runs)
         else:

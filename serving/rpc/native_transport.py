@@ -160,7 +160,7 @@ class NativeTransport:
             if batcher is not None:
                 batchers[id(batcher)] = batcher
         for batcher in batchers.values():
-            batcher.start()
+            batcher.start(all_came=True)
         asyncio.get_running_loop().call_soon(self._poll)
 
     def _begin(self, call_id: int, method_id: int, data: bytes, details: Any, now: float) -> "Batcher | None":  # noqa: ANN401
