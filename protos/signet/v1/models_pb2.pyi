@@ -348,7 +348,7 @@ class RunPlan(_message.Message):
     """See one_row_seconds."""
     thread_rows: _builtins.int
     """Runs of so many rows and more go to threads. The event loop makes those of fewer, unless a thread is at work; on
-    two cores it makes those of cheap calls too, of up to twice as many rows.
+    two cores it makes all runs of cheap calls, of up to so many rows.
     """
     def __init__(
         self,
