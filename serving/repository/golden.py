@@ -16,6 +16,8 @@ from serving.inference.session import OnnxSession
 from serving.inference.signature import Tensors
 from serving.repository.manifest import Golden
 
+GOLDEN = "golden.npz"
+
 
 @dataclass(frozen=True, slots=True)
 class GoldenResult:
@@ -29,10 +31,10 @@ class GoldenResult:
 def read_golden(folder: Path) -> tuple[Tensors, Tensors]:
     """The recorded inputs and outputs by tensor name. Raises ModelBroken if golden.npz is not readable."""
     try:
-        with np.load(folder / "golden.npz", allow_pickle=False) as recorded:
+        with np.load(folder / GOLDEN, allow_pickle=False) as recorded:
             arrays = dict(recorded)
     except Exception as error:
-        raise ModelBroken("golden.npz cannot be read") from error
+        raise ModelBroken(f"{GOLDEN} cannot be read") from error
     inputs, outputs = (
         {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         for prefix in ("input.", "output.")
@@ -46,7 +48,7 @@ def check_golden(session: OnnxSession, golden: Golden, inputs: Tensors, expected
     signature = session.signature
     wanted = ({spec.name for spec in signature.inputs}, {spec.name for spec in signature.outputs})
     if (set(inputs), set(expected)) != wanted:
-        raise ModelBroken("golden.npz holds other tensors than the model has")
+        raise ModelBroken(f"{GOLDEN} holds other tensors than the model has")
     outputs = session.run(inputs)
     worst = 0.0
     for name, array in expected.items():

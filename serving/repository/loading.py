@@ -6,9 +6,12 @@ outputs, labels. Does not know other models, nor states.
 
 import hashlib
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, unbatched_reason
@@ -22,7 +25,7 @@ from serving.inference.runner import runner
 from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings, check_provider
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import LoadFigures, Metrics
-from serving.repository.golden import GoldenResult, check_golden, read_golden
+from serving.repository.golden import GOLDEN, GoldenResult, check_golden, read_golden
 from serving.repository.manifest import (
     Manifest,
     bare_manifest,
@@ -35,6 +38,8 @@ from serving.repository.served_model import ServedModel
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+
+Contents = TypeVar("Contents")
 
 HASHED_BYTES = 2 * 1024 * 1024
 """Hashed at a time: not the whole of a large file, and yet few waits for the interpreter's lock."""
@@ -108,7 +113,16 @@ class Loader:
         with self.quiet.disturbing():
             manifest = read_manifest(folder / MANIFEST)
             _check_identity(manifest, name, version)
+        with ThreadPoolExecutor(1) as beside:
+            rest = beside.submit(self._check_rest, folder, manifest)
+            plan, reason, golden = self._open_package(folder, manifest)
+            rest.result()
+        return plan, reason, manifest, golden
+
+    def _open_package(self, folder: Path, manifest: Manifest) -> tuple[RunPlan, str, GoldenResult | None]:
+        with self.quiet.disturbing():
             model = _checked_model(folder, manifest)
+            _check_files(folder, manifest, [file for file in manifest.files if file == GOLDEN])
             inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
         enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
@@ -117,10 +131,14 @@ class Loader:
         check_preprocessing(manifest)
         _check_class_indices_kept(folder, manifest)
         if manifest.golden is None:
-            return plan, reason, manifest, None
+            return plan, reason, None
         with self.quiet.disturbing():
-            golden = check_golden(plan.session, manifest.golden, inputs, outputs)
-        return plan, reason, manifest, golden
+            return plan, reason, check_golden(plan.session, manifest.golden, inputs, outputs)
+
+    def _check_rest(self, folder: Path, manifest: Manifest) -> None:
+        """What only others read of a package, often the larger part, while the model is opened."""
+        with self.quiet.disturbing():
+            _check_files(folder, manifest, [one for one in manifest.files if one != GOLDEN and not _of_model(one)])
 
     def _plan(self, model: bytes | str, rows: Tensors | None) -> tuple[RunPlan, str]:
         """How the model is run, and why not batched. `rows`: PROOF_ROWS that came with it; None for made-up ones."""
@@ -153,26 +171,39 @@ def _check_identity(manifest: Manifest, name: str, version: int) -> None:
         )
 
 
+def _of_model(file: str) -> bool:
+    """Whether `file` is the model's, or holds weights of it."""
+    return file == MODEL or file.startswith(f"{MODEL}.")
+
+
 def _checked_model(folder: Path, manifest: Manifest) -> bytes | str:
-    """The model's bytes, or its path if weights lie beside it, after every file's checksum was compared."""
-    model = b""
-    for name, expected in manifest.files.items():
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise ModelBroken(f"{name} in manifest.json leads out of the package")
-        try:
-            if name == MODEL:
-                model = path.read_bytes()
-                digest = hashlib.sha256(model)
-            else:
-                digest = _digest(path)
-        except OSError as error:
-            raise ModelBroken(f"{name} is named in manifest.json but cannot be read") from error
-        if digest.hexdigest() != expected:
-            raise ModelBroken(f"{name}: the checksum differs from the manifest's")
-    if not model:
-        raise ModelBroken(f"manifest.json does not name {MODEL}")
-    return str(folder / MODEL) if any(name.startswith(f"{MODEL}.") for name in manifest.files) else model
+    """The model's bytes, or its path if weights lie beside it, after the checksums of both were compared."""
+    model = _read(folder, MODEL, Path.read_bytes)
+    _compare(manifest, MODEL, hashlib.sha256(model))
+    weights = [file for file in manifest.files if _of_model(file) and file != MODEL]
+    _check_files(folder, manifest, weights)
+    return str(folder / MODEL) if weights else model
+
+
+def _check_files(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
+    """Raise ModelBroken unless these files are there with the manifest's checksums."""
+    for name in names:
+        _compare(manifest, name, _read(folder, name, _digest))
+
+
+def _read(folder: Path, name: str, read: Callable[[Path], Contents]) -> Contents:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ModelBroken(f"{name} in manifest.json leads out of the package")
+    try:
+        return read(path)
+    except OSError as error:
+        raise ModelBroken(f"{name} is named in manifest.json but cannot be read") from error
+
+
+def _compare(manifest: Manifest, name: str, digest: "hashlib._Hash") -> None:
+    if digest.hexdigest() != manifest.files[name]:
+        raise ModelBroken(f"{name}: the checksum differs from the manifest's")
 
 
 def _digest(path: Path) -> "hashlib._Hash":

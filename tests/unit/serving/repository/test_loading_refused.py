@@ -56,6 +56,17 @@ def changed_checksum(root: Path) -> Path:
     return restated(tiny.put_shades(root), files={"model.onnx": "0" * 64})
 
 
+def changed_golden(root: Path) -> Path:
+    folder = tiny.put_golden_letters(root)
+    return restated(folder, files={**checksums(folder), "golden.npz": "0" * 64})
+
+
+def changed_by_others(root: Path) -> Path:
+    folder = tiny.put_shades(root)
+    (folder / "saved_model.pb").write_bytes(b"of another run")
+    return restated(folder, files={**checksums(folder), "saved_model.pb": "0" * 64})
+
+
 def missing_file(root: Path) -> Path:
     folder = tiny.put_shades(root)
     return restated(folder, files={**checksums(folder), "labels.txt": "0" * 64})
@@ -139,6 +150,8 @@ def golden_fails_to_run(root: Path) -> Path:
 REASONS: dict[Callable[[Path], Path], str] = {
     changed_bytes: "model.onnx: the checksum differs from the manifest's",
     changed_checksum: "model.onnx: the checksum differs from the manifest's",
+    changed_golden: "golden.npz: the checksum differs from the manifest's",
+    changed_by_others: "saved_model.pb: the checksum differs from the manifest's",
     missing_file: "labels.txt is named in manifest.json but cannot be read",
     leading_out: "../../secret in manifest.json leads out of the package",
     linked_out: "link in manifest.json leads out of the package",
