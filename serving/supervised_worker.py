@@ -166,5 +166,5 @@ class SupervisedWorker:
 
 def _command(descriptor: int, number: int) -> tuple[str, ...]:
     # With this process's path, as it may have been started from a folder or from a script.
-    program = f"import sys; sys.path[:] = {sys.path!r}; from serving.worker import main; main()"
+    program = f"import gc, sys; gc.disable(); sys.path[:] = {sys.path!r}; from serving.worker import main; main()"
     return sys.executable, "-c", program, str(descriptor), f"signet-serve worker {number} of {os.getpid()}"

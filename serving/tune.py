@@ -127,7 +127,7 @@ def _in_turns(ways: Mapping[int, Callable[[Tensors], object]], inputs: Tensors) 
 
 
 def _chosen_by_the_server(open_session: Open, threads: int) -> RunPlan:
-    plan = plan_runs(open_session, threads, max(BATCH_ROWS), None, measure=True, cores=threads)
+    plan = plan_runs(open_session, threads, max(BATCH_ROWS), None, measure=True)
     return plan.unbatched() if unbatched_reason(plan.session) else plan
 
 

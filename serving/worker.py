@@ -17,9 +17,9 @@ from serving.server import Server
 from serving.settings import Settings, StartError
 from serving.worker_channel import WorkerChannel, open_channel
 
-NEW_OBJECTS = 5_000
-"""For which the collector looks for circles. Calls leave none, so that by its default of 700, a twelfth of the time of
-many calls at once went to looking at those under way."""
+COLLECT_AFTER = 5_000
+"""New objects after which the collector looks for circles. Our calls leave none, and by its default of 700 a twelfth of
+the time of many calls at once went to looking at those under way."""
 
 if sys.platform == "win32":
     run = asyncio.run
@@ -39,8 +39,7 @@ def serve_alone(settings: Settings) -> str | None:
 
 
 def main() -> None:
-    """Serve as a worker; the first argument is the descriptor of the channel to the supervisor."""
-    gc.disable()
+    """Serve as a worker, without the collector until then; the first argument is the descriptor of the channel."""
     allow_many_connections()
     keep_large_blocks_apart()
     sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
@@ -94,7 +93,7 @@ async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Call
         if starting.done():
             starting.result()
             gc.enable()
-            gc.set_threshold(NEW_OBJECTS)
+            gc.set_threshold(COLLECT_AFTER)
             if on_start is not None:
                 on_start()
             await asked_to_stop

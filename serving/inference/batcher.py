@@ -203,11 +203,11 @@ class Batcher:
         """Give each caller its outcome."""
         self._lanes.forget(run)
         for share, outcome in zip(run.shares, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                share.caller.fail(outcome)
-                continue
             try:
-                share.caller.deliver(outcome, share.start, share.rows)
+                if isinstance(outcome, Exception):
+                    share.caller.fail(outcome)
+                else:
+                    share.caller.deliver(outcome, share.start, share.rows)
             except Exception as error:  # noqa: BLE001 - the callers behind this one wait too
                 share.caller.fail(error)
         if self._lanes.have_nobody_waiting:

@@ -97,8 +97,8 @@ class LabellingSession:
         """All outputs by name, and the decisions beside them as DECISIONS. Raises as the session does."""
         outputs = self._session.run(inputs, end)
         decided = outputs[DECISIONS] = self._labeller.decide(outputs[self._labeller.output])
-        rows = np.bincount(decided["class_index"]).tolist()
-        self._count({label: count for label, count in zip(self._labeller.labels, rows, strict=False) if count})
+        rows = np.bincount(decided["class_index"])
+        self._count({self._labeller.labels[index]: int(rows[index]) for index in rows.nonzero()[0].tolist()})
         return outputs
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from serving.inference.batchable import made_up_rows
 from serving.inference.lane_runs import LaneRuns
-from serving.inference.lanes import FEW_CORES, SHORT_RUN_SECONDS
+from serving.inference.lanes import SHORT_RUN_SECONDS
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
 from serving.inference.session import OnnxSession, SessionError
@@ -23,10 +23,6 @@ from serving.inference.signature import Signature, Tensors, TensorSpec
 
 SLOWER = 1.25
 """More threads are taken unless a run takes so many times as long: on a machine busy at that time they show no gain."""
-
-LONGER_ON_FEW_CORES = 3
-"""Lanes at work leave the wire no core of few, so that handing a run over takes so many times as long. Measured on 2
-cores with 16 callers of a net whose row takes 0.12 ms: 1.3 times the calls a second, and half of the p99."""
 
 TRIALS = 5
 TRIAL_SECONDS = 0.012
@@ -80,15 +76,14 @@ def plan_runs(
     rows: Tensors | None,
     *,
     measure: bool,
-    cores: int,
     quiet: Quiet | None = None,
 ) -> RunPlan:
     """Open the session that a model is best run with, by running `rows` (made up if None) once they are the first.
 
     `threads`: those of every run, or with `measure`, for the CPU, those that are compared with one. A model whose runs
     of a row are short gets one thread, and where its rows are free as many lanes as `threads`; any other model gets
-    `threads` for all runs; unless they are measured to be slower. `cores`: of runs and wire. `quiet`: with what others
-    measure. Raises as `open_session` does.
+    `threads` for all runs; unless they are measured to be slower. `quiet`: with what others measure. Raises as
+    `open_session` does.
     """
     compared = measure and threads > 1
     quiet = quiet or Quiet()
@@ -101,8 +96,8 @@ def plan_runs(
         thread_rows = _thread_rows(session, one_row, full_run, max_batch_rows)
         plan = RunPlan(session, 1, thread_rows, max_batch_rows, one_row, full_run, trial.failure)
         if wider and session is first and full_run is not None and one_row is not None and one_row < SHORT_RUN_SECONDS:
-            plan = _with_lanes(plan, threads, full_run, trial)
-        return _for_few_cores(plan) if cores <= FEW_CORES else plan
+            return _with_lanes(plan, threads, full_run, trial)
+        return plan
 
 
 def _chosen(first: OnnxSession, wider: list[OnnxSession], trial: "_Trial") -> tuple[OnnxSession, float | None]:
@@ -135,13 +130,6 @@ def _with_lanes(plan: RunPlan, threads: int, full_run: float, trial: "_Trial") -
         if seconds is not None and seconds <= SLOWER * full_run:
             return replace(plan, lanes=lanes, full_run_seconds=seconds)
     return replace(plan, full_run_failure=trial.failure)
-
-
-def _for_few_cores(plan: RunPlan) -> RunPlan:
-    """Runs are short there up to as much longer; a full run never is."""
-    if plan.inline or plan.thread_rows == 1:
-        return plan
-    return replace(plan, thread_rows=min(LONGER_ON_FEW_CORES * plan.thread_rows, plan.max_batch_rows))
 
 
 class _Trial:

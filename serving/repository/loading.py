@@ -1,7 +1,8 @@
 """A version's folder → ServedModel, or the reason why not.
 
-Owns the order of the checks: manifest, checksums, sessions with their warm-up, proof of batching, signature, golden
-outputs, labels. Does not know other models, nor states.
+Owns the order of the checks: manifest, checksums of what is read, sessions with their warm-up, proof of batching,
+signature, golden outputs, labels; checksums of what only others read, beside those. Does not know other models, nor
+states.
 """
 
 import hashlib
@@ -115,14 +116,19 @@ class Loader:
             _check_identity(manifest, name, version)
         with ThreadPoolExecutor(1) as beside:
             rest = beside.submit(self._check_rest, folder, manifest)
-            plan, reason, golden = self._open_package(folder, manifest)
+            try:
+                plan, reason, golden = self._open_package(folder, manifest)
+            except (ModelBroken, SessionError):
+                # A package that was copied in part is told so, whatever else is wrong with it.
+                rest.result()
+                raise
             rest.result()
         return plan, reason, manifest, golden
 
     def _open_package(self, folder: Path, manifest: Manifest) -> tuple[RunPlan, str, GoldenResult | None]:
         with self.quiet.disturbing():
             model = _checked_model(folder, manifest)
-            _check_files(folder, manifest, [file for file in manifest.files if file == GOLDEN])
+            _check_files(folder, manifest, manifest.files.keys() & {GOLDEN})
             inputs, outputs = ({}, {}) if manifest.golden is None else read_golden(folder)
         enough = bool(inputs) and all(array.ndim and len(array) >= PROOF_ROWS for array in inputs.values())
         rows = {name: array[:PROOF_ROWS] for name, array in inputs.items()} if enough else None
@@ -138,7 +144,7 @@ class Loader:
     def _check_rest(self, folder: Path, manifest: Manifest) -> None:
         """What only others read of a package, often the larger part, while the model is opened."""
         with self.quiet.disturbing():
-            _check_files(folder, manifest, [one for one in manifest.files if one != GOLDEN and not _of_model(one)])
+            _check_files(folder, manifest, [one for one in manifest.files if one != GOLDEN and not _is_of_model(one)])
 
     def _plan(self, model: bytes | str, rows: Tensors | None) -> tuple[RunPlan, str]:
         """How the model is run, and why not batched. `rows`: PROOF_ROWS that came with it; None for made-up ones."""
@@ -149,7 +155,6 @@ class Loader:
             self._settings.max_batch_rows,
             rows,
             measure=self._settings.measure_threads and check_provider(settings.provider) == CPU,
-            cores=self._settings.cores,
             quiet=self.quiet,
         )
         with self.quiet.disturbing():
@@ -171,7 +176,7 @@ def _check_identity(manifest: Manifest, name: str, version: int) -> None:
         )
 
 
-def _of_model(file: str) -> bool:
+def _is_of_model(file: str) -> bool:
     """Whether `file` is the model's, or holds weights of it."""
     return file == MODEL or file.startswith(f"{MODEL}.")
 
@@ -180,7 +185,7 @@ def _checked_model(folder: Path, manifest: Manifest) -> bytes | str:
     """The model's bytes, or its path if weights lie beside it, after the checksums of both were compared."""
     model = _read(folder, MODEL, Path.read_bytes)
     _compare(manifest, MODEL, hashlib.sha256(model))
-    weights = [file for file in manifest.files if _of_model(file) and file != MODEL]
+    weights = [file for file in manifest.files if _is_of_model(file) and file != MODEL]
     _check_files(folder, manifest, weights)
     return str(folder / MODEL) if weights else model
 

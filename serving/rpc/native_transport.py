@@ -145,6 +145,8 @@ class NativeTransport:
         """Begin every call of a batch, then the runs of the models they ask for."""
         now = time.monotonic()
         self._next_is_near = self._settings.cores > 1 and now < self._idle_since + AWAKE_SECONDS
+        # First, so that it comes whatever happens here.
+        asyncio.get_running_loop().call_soon(self._poll)
         batchers: dict[int, Batcher] = {}
         for kind, call_id, method_id, data, _, details in events:
             if kind != EVENT_CALL or data is None:
@@ -161,7 +163,6 @@ class NativeTransport:
                 batchers[id(batcher)] = batcher
         for batcher in batchers.values():
             batcher.start(all_came=True)
-        asyncio.get_running_loop().call_soon(self._poll)
 
     def _begin(self, call_id: int, method_id: int, data: bytes, details: Any, now: float) -> "Batcher | None":  # noqa: ANN401
         reply = _FrontReply(self, call_id)

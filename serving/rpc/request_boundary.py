@@ -132,9 +132,13 @@ class RequestBoundary:
     def failed(self, method: str, call: Call, error: Exception) -> Outcome:
         """The outcome of a request that raised `error`; the trace of an unknown one goes to the log."""
         if isinstance(error, errors.ServingError):
-            return Outcome(status_of(error), error=error)
-        _log.error("internal error", error, method=method, **_names(call))
-        return Outcome(grpc.StatusCode.INTERNAL, error=errors.InternalError("internal error"))
+            outcome = Outcome(status_of(error), error=error)
+        else:
+            _log.error("internal error", error, method=method, **_names(call))
+            outcome = Outcome(grpc.StatusCode.INTERNAL, error=errors.InternalError("internal error"))
+        # It leads to those who raised it, and they to the outcome: in a circle, the rows would wait for the collector.
+        error.__traceback__ = None
+        return outcome
 
     async def _answer(
         self, method: UnaryMethod | StreamMethod[Any], data: bytes, call: Call

@@ -18,7 +18,6 @@ from serving.rpc.outcome import Outcome
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from serving.inference.waiting import Waiting
     from serving.rpc.call_trace import CallTrace
     from serving.rpc.request_boundary import RequestBoundary
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from protos.signet.v1.prediction_pb2_grpc import PredictionStub
-from serving.rpc.submitted import Submitted
+from serving.rpc.methods import Call
 from tests import tiny_models as tiny
 from tests.contract.requests import letters
 from tests.contract.serving_process import serving
@@ -34,6 +34,15 @@ def ask(port: int, calls: int) -> None:
             assert stub.Predict(letters(ROWS), timeout=10).predictions[0].label == "a"
 
 
+def ask_in_vain(port: int, calls: int) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = PredictionStub(channel)
+        for _ in range(calls):
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Predict(letters(ROWS[:, :2]), timeout=10)
+            assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
@@ -48,13 +57,14 @@ def test_a_server_that_nobody_asks_any_more_rests_though_calls_came_close_to_eac
         assert cpu_seconds(process.pid) - before < IDLE_SECONDS / 4
 
 
-def test_nothing_of_an_answered_call_waits_for_the_collector(models):
+@pytest.mark.parametrize("calls", [ask, ask_in_vain])
+def test_nothing_of_a_call_that_ended_waits_for_the_collector(models, calls):
     with running_server(models) as server:
         gc.collect()
         gc.disable()
         try:
-            ask(server.port, CALLS)
+            calls(server.port, CALLS)
             # The last one may still be on its way out.
-            assert len([one for one in gc.get_objects() if isinstance(one, Submitted)]) <= 1
+            assert len([one for one in gc.get_objects() if isinstance(one, Call)]) <= 1
         finally:
             gc.enable()

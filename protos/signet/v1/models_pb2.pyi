@@ -347,8 +347,8 @@ class RunPlan(_message.Message):
     full_run_seconds: _builtins.float
     """See one_row_seconds."""
     thread_rows: _builtins.int
-    """Runs of so many rows and more go to threads. The event loop makes those of fewer, unless a thread is at work; on
-    two cores it makes all runs of cheap calls, of up to so many rows.
+    """Runs of so many rows and more go to threads. The event loop makes those of fewer, unless a thread is at work. On
+    one or two cores it makes those of up to three times as many if as many callers wait, and all runs of cheap calls.
     """
     def __init__(
         self,

@@ -119,7 +119,7 @@ async def test_many_callers_of_several_lanes_get_their_own_answers_whoever_of_th
     assert queue.callers == 0
 
 
-async def test_a_run_that_nobody_waits_for_ends_and_the_other_lane_goes_on(three_lanes):
+async def test_a_run_that_nobody_waits_for_ends_in_all_lanes_and_who_waits_behind_it_has_its_turn(three_lanes):
     session = OnnxSession.open(tiny.slow_model(), SessionSettings(intra_op_threads=1))
     queue = RowQueue(64, 1000, batched=True, lanes=2)
     batcher = Batcher(session, queue, three_lanes[:2], Metrics().queue("slow", "1"))

@@ -55,6 +55,8 @@ def test_each_row_gets_its_own_label_and_score():
 def test_the_decided_class_is_the_first_of_the_order(row, index):
     decided = Labeller("y", ("a", "b", "c"), Decision("argmax")).decide(scores([0.0, 1.0, 0.0], row))
     assert decided["class_index"].tolist() == [1, index]
+    for score in ("score", "best_score"):
+        np.testing.assert_array_equal(decided[score], np.array([1.0, row[index]], np.float32))
     assert top_k_classes(scores(row), 1).tolist() == [[index]]
 
 
@@ -71,6 +73,8 @@ def test_the_decided_class_is_the_first_of_the_order(row, index):
 def test_a_sigmoid_is_decided_by_its_threshold(probability, threshold, index, best):
     decided = Labeller("p", ("negative", "positive"), Decision("sigmoid", threshold)).decide(scores([probability]))
     assert decided[["class_index", "best"]].tolist() == [(index, best)]
+    of_class = np.array([1 - np.float32(probability), probability], np.float32)
+    np.testing.assert_array_equal([decided["score"][0], decided["best_score"][0]], of_class[[index, best]])
 
 
 def test_a_sigmoid_has_two_scores_and_its_probability():

@@ -19,7 +19,7 @@ THREAD_ROWS = 10
 
 @pytest.fixture
 def two() -> Iterator[SimpleNamespace]:
-    """Two lanes on 2 cores: .wait(rows) queues a caller, .begin() and .go_on(run) give what begins: rows and lane.
+    """Two lanes on cores enough: .wait(rows) queues a caller, .begin() and .go_on(run) give what begins: rows and lane.
 
     The time is .now.
     """
@@ -27,7 +27,7 @@ def two() -> Iterator[SimpleNamespace]:
     executors = [StepExecutor(), StepExecutor()]
     driven = SimpleNamespace(now=0.0)
     queue = RowQueue(MAX_BATCH_ROWS, 1000, batched=True, lanes=2)
-    lanes = Lanes(queue, executors, THREAD_ROWS, lambda: driven.now, cores=2)
+    lanes = Lanes(queue, executors, THREAD_ROWS, lambda: driven.now, cores=3)
 
     def facts(run: BatchRun | None) -> tuple[int, str] | None:
         if run is None:
@@ -52,6 +52,7 @@ def two() -> Iterator[SimpleNamespace]:
     ("rows", "runs"),
     [
         pytest.param([1] * 9, [(9, "loop")], id="few"),
+        pytest.param([1] * 50, [(25, "b"), (25, "a")], id="of cheap calls"),
         pytest.param([3] * 4, [(6, "b"), (6, "loop")], id="enough for one lane, which the loop helps"),
         pytest.param([5, 9, 5], [(14, "b"), (5, "loop")], id="of callers who are not divided"),
         pytest.param([1, 18], [(18, "b"), (1, "loop")], id="most of one caller"),
@@ -68,20 +69,41 @@ def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
 
 
 @pytest.mark.parametrize(
-    ("cores", "rows"),
+    ("callers", "thread_rows", "runs"),
     [
-        pytest.param(2, [20], id="of two cores the wire has one, and the loop the other"),
-        pytest.param(3, [25, 25], id="of more cores the lanes have theirs"),
+        pytest.param([9], 10, [(9, "loop")], id="a lone caller's few rows"),
+        pytest.param([40], 10, [(20, "lane"), (20, "lane")], id="a lone caller's many"),
+        pytest.param([10, 9], 10, [(19, "loop")], id="twice as many of two callers"),
+        pytest.param([10, 10, 9], 10, [(29, "loop")], id="three times as many of three"),
+        pytest.param(
+            [10, 10, 10, 10], 10, [(20, "lane"), (20, "loop")], id="more of four, of which the loop makes half"
+        ),
+        pytest.param([1] * 50, 10, [(30, "loop")], id="cheap calls, though there are more"),
+        pytest.param([2, 2, 2, 2], 1, [(4, "lane"), (4, "lane")], id="a heavy model's"),
     ],
 )
-def test_cheap_calls_leave_the_wire_a_core(cores, rows):
+def test_on_two_cores_runs_of_several_callers_are_short_for_longer(callers, thread_rows, runs):
     loop = asyncio.new_event_loop()
     executors = [StepExecutor(), StepExecutor()]
-    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, 20, lambda: 0.0, cores)
-    for _ in range(50):
-        lanes.put(caller_of(loop, 1))
-    assert [run.rows for run in lanes.begin()] == rows
+    lanes = Lanes(RowQueue(MAX_BATCH_ROWS, 1000, batched=True), executors, thread_rows, lambda: 0.0, cores=2)
+    for rows in callers:
+        lanes.put(caller_of(loop, rows))
+    assert [(run.rows, "loop" if run.lane is None else "lane") for run in lanes.begin()] == runs
     loop.close()
+
+
+def test_few_rows_do_not_wait_for_a_run_that_is_overdue(two):
+    two.wait(40)
+    two.begin()
+    two.now = 0.01
+    for run in two.runs:
+        two.go_on(run)
+        two.lanes.forget(run)
+    two.wait(19)
+    assert two.begin() == [(19, "a")]
+    two.now = 0.1
+    two.wait(1)
+    assert two.begin() == [(1, "b")]
 
 
 def test_few_rows_have_a_free_lane_if_the_other_is_at_work_for_long(two):

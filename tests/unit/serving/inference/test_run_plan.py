@@ -34,7 +34,7 @@ class TimedSession(OnnxSession):
         return outputs
 
 
-def timed(seconds: dict[tuple[int, int], float], full: int = FULL, cores: int = 4) -> RunPlan:
+def timed(seconds: dict[tuple[int, int], float], full: int = FULL) -> RunPlan:
     """The plan for a model whose runs take `seconds` by rows and threads, 1 or 4 of them."""
 
     def open_session(threads: int) -> OnnxSession:
@@ -43,7 +43,7 @@ def timed(seconds: dict[tuple[int, int], float], full: int = FULL, cores: int = 
         session.seconds = seconds
         return session
 
-    return plan_runs(open_session, 4, full, None, measure=True, cores=cores)
+    return plan_runs(open_session, 4, full, None, measure=True)
 
 
 def threads_of(plan: RunPlan) -> tuple[int, int]:
@@ -52,7 +52,7 @@ def threads_of(plan: RunPlan) -> tuple[int, int]:
 
 
 def test_a_model_of_short_runs_gets_one_thread_and_runs_inline():
-    plan = plan_runs(opener(tiny.linear_model()), 4, FULL, None, measure=True, cores=4)
+    plan = plan_runs(opener(tiny.linear_model()), 4, FULL, None, measure=True)
     assert threads_of(plan) == (1, 1)
     assert plan.inline
 
@@ -89,20 +89,6 @@ def test_a_run_goes_to_a_thread_where_its_rows_make_it_long(seconds, thread_rows
     assert plan.inline == (plan.thread_rows > plan.max_batch_rows)
 
 
-@pytest.mark.parametrize(
-    ("full_run", "thread_rows"),
-    [
-        pytest.param(4e-3, 27, id="three times as long"),
-        pytest.param(1e-3, 64, id="never a full run"),
-        pytest.param(0.4e-3, 65, id="where no run is long"),
-    ],
-)
-def test_on_few_cores_longer_runs_are_short(full_run, thread_rows):
-    plan = timed({(64, 1): full_run, (16, 1): full_run / 4}, full=64, cores=2)
-    assert thread_rows - 3 <= plan.thread_rows <= thread_rows
-    assert plan.inline == (plan.thread_rows > plan.max_batch_rows)
-
-
 def test_a_model_has_as_many_lanes_as_have_enough_to_do_with_a_full_run():
     lanes = [timed({(64, 1): full_run, (21, 1): 0.5e-3}, full=64).lanes for full_run in (0.6e-3, 1.8e-3)]
     assert lanes == [1, 3]
@@ -114,7 +100,7 @@ def test_rows_that_depend_on_each_other_stay_together():
 
 
 def test_threads_that_were_asked_for_are_kept():
-    plan = plan_runs(opener(tiny.linear_model()), 3, FULL, None, measure=False, cores=4)
+    plan = plan_runs(opener(tiny.linear_model()), 3, FULL, None, measure=False)
     assert threads_of(plan) == (3, 3)
 
 
@@ -127,14 +113,14 @@ def test_what_runs_take_is_told():
 
 
 def test_a_model_that_fails_on_made_up_rows_gets_all_threads_and_a_reason():
-    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[7], [8], [9]])}, measure=True, cores=4)
+    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[7], [8], [9]])}, measure=True)
     assert threads_of(plan) == (4, 4)
     assert (plan.one_row_seconds, plan.full_run_seconds, plan.inline) == (None, None, False)
     assert plan.full_run_failure.startswith("a run of 8 rows did not work: the model failed on this input")
 
 
 def test_rows_that_came_with_the_model_are_those_that_are_run():
-    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[0], [1], [2]])}, measure=True, cores=4)
+    plan = plan_runs(opener(tiny.gather_model()), 4, FULL, {"index": np.array([[0], [1], [2]])}, measure=True)
     assert plan.full_run_failure == ""
     assert plan.inline
 
@@ -147,11 +133,11 @@ def test_rows_that_came_with_the_model_are_those_that_are_run():
     ],
 )
 def test_a_model_without_free_rows_is_run_as_it_is(model):
-    assert plan_runs(opener(model), 4, FULL, None, measure=True, cores=4).full_run_failure == ""
+    assert plan_runs(opener(model), 4, FULL, None, measure=True).full_run_failure == ""
 
 
 def test_a_model_whose_rows_may_be_larger_than_those_measured_is_never_run_inline():
-    plan = plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True, cores=4)
+    plan = plan_runs(opener(tiny.identity_model(shape=(None, None))), 1, FULL, None, measure=True)
     assert (plan.inline, plan.thread_rows) == (False, 1)
 
 
@@ -186,11 +172,11 @@ def test_sessions_are_opened_beside_others_and_measured_alone():
         opened.append(quiet.now)
         return WatchedSession.open(tiny.linear_model(), SessionSettings(threads))
 
-    plan_runs(open_session, 4, FULL, None, measure=True, cores=4, quiet=quiet)
+    plan_runs(open_session, 4, FULL, None, measure=True, quiet=quiet)
     assert set(opened) == {"disturbing"}
     assert set(run) == {"measuring"}
 
 
 def test_what_cannot_be_opened_is_told():
     with pytest.raises(SessionError, match="onnxruntime cannot load it"):
-        plan_runs(opener(b"none"), 4, FULL, None, measure=True, cores=4)
+        plan_runs(opener(b"none"), 4, FULL, None, measure=True)
