@@ -18,8 +18,8 @@ from serving.settings import Settings, StartError
 from serving.worker_channel import WorkerChannel, open_channel
 
 COLLECT_AFTER = 5_000
-"""New objects after which the collector looks for circles. Our calls leave none, and by its default of 700 a twelfth of
-the time of many calls at once went to looking at those under way."""
+"""New objects after which the collector looks for circles. Our calls leave none (those of grpc.aio small ones), and by
+its default of 700 a twelfth of the time of many calls at once went to looking at those under way."""
 
 if sys.platform == "win32":
     run = asyncio.run
@@ -92,8 +92,10 @@ async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Call
         await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            gc.enable()
+            # What is there now stays, so that the collector looks at what came later alone.
+            gc.freeze()
             gc.set_threshold(COLLECT_AFTER)
+            gc.enable()
             if on_start is not None:
                 on_start()
             await asked_to_stop

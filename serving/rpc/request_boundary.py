@@ -66,6 +66,8 @@ class RequestBoundary:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
             outcome, trailers = await self._answer(method, data, self._call(context))
             if outcome.error is not None:
+                # grpc.aio keeps this frame in a circle, and what it refers to would wait for the collector.
+                del data
                 await context.abort(outcome.code, outcome.text, (*outcome.trailers, *trailers))
             if trailers:
                 context.set_trailing_metadata(trailers)

@@ -1,6 +1,7 @@
 """What callers leave behind them: no work for a server that nobody asks, and nothing of their calls."""
 
 import gc
+import os
 import time
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from serving.rpc.methods import Call
 from tests import tiny_models as tiny
 from tests.contract.requests import letters
 from tests.contract.serving_process import serving
+from tests.process_figures import process_figures
 from tests.running_server import running_server
 
 ROWS = np.eye(3, dtype=np.float32)
 CALLS = 200
 IDLE_SECONDS = 1.0
+MIB = 2**20
+LARGE_CALLS = 100
 CLOCK_TICKS = 100
 
 
@@ -43,6 +47,14 @@ def ask_in_vain(port: int, calls: int) -> None:
             assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def ask_too_much(port: int, calls: int) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = PredictionStub(channel)
+        for _ in range(calls):
+            with pytest.raises(grpc.RpcError):
+                stub.Predict(letters(np.zeros((MIB // 12, 3))), timeout=10)
+
+
 def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
@@ -66,5 +78,18 @@ def test_nothing_of_a_call_that_ended_waits_for_the_collector(models, calls):
             calls(server.port, CALLS)
             # The last one may still be on its way out.
             assert len([one for one in gc.get_objects() if isinstance(one, Call)]) <= 1
+        finally:
+            gc.enable()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the memory of a process by /proc")
+def test_the_rows_of_a_refused_call_go_with_it(models):
+    with running_server(models, max_request_rows=10) as server:
+        ask_too_much(server.port, LARGE_CALLS // 10)
+        gc.disable()
+        try:
+            before = process_figures(os.getpid()).resident_mib
+            ask_too_much(server.port, LARGE_CALLS)
+            assert process_figures(os.getpid()).resident_mib - before < LARGE_CALLS / 2
         finally:
             gc.enable()
