@@ -147,8 +147,8 @@ class GoldenResult:
 class RunPlan:
     """How the server runs a version, by what it measured at load; None where the model failed on the rows at hand.
 
-    A full run has `max_batch_rows`. Runs of fewer than `thread_rows` are so short that the event loop makes them;
-    `inline`: all are.
+    A full run has `max_batch_rows`. Runs of fewer than `thread_rows` are so short that the event loop makes them,
+    unless a thread is at work; `inline`: all are.
     """
 
     max_batch_rows: int

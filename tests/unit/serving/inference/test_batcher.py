@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -88,48 +87,6 @@ async def test_sixteen_callers_of_one_to_four_rows_get_their_own_answers(compose
         np.testing.assert_array_equal(answer["y"], batcher.direct({"x": x})["y"])
     assert batcher.runs() == 2
     assert batcher.figure("signet_rows_total") == sum(map(len, asked))
-
-
-@pytest.fixture
-def three_lanes() -> Iterator[list[ThreadPoolExecutor]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(3)]
-
-
-@pytest.mark.parametrize("thread_rows", [1, 6])
-async def test_many_callers_of_several_lanes_get_their_own_answers_whoever_of_them_leaves(three_lanes, thread_rows):
-    session = OnnxSession.open(tiny.linear_model(), SessionSettings(intra_op_threads=1))
-    queue = RowQueue(8, 10_000, batched=True, lanes=3)
-    batcher = Batcher(session, queue, three_lanes, Metrics().queue("tiny", "1"), thread_rows=thread_rows)
-
-    async def call(caller: int) -> bool:
-        """Whether the answer was there before the caller left; each makes 20 requests of its own."""
-        for number in range(20):
-            x = rows(caller * 100 + number, (caller + number) % 12 + 1)
-            patience = 1e-4 if number % 5 == 4 else 60.0
-            try:
-                answer = await asyncio.wait_for(batcher.run({"x": x}), patience)
-            except TimeoutError:
-                continue
-            np.testing.assert_allclose(answer["y"], session.run({"x": x})["y"], rtol=1e-6)
-        return True
-
-    assert all(await asyncio.wait_for(asyncio.gather(*map(call, range(CALLERS))), 60))
-    await batcher.close(20)
-    assert queue.callers == 0
-
-
-async def test_a_run_that_nobody_waits_for_ends_in_all_lanes_and_who_waits_behind_it_has_its_turn(three_lanes):
-    session = OnnxSession.open(tiny.slow_model(), SessionSettings(intra_op_threads=1))
-    queue = RowQueue(64, 1000, batched=True, lanes=2)
-    batcher = Batcher(session, queue, three_lanes[:2], Metrics().queue("slow", "1"))
-    leaving, staying = await started(
-        batcher.run({"x": np.ones((64, 2), np.float32)}), batcher.run({"x": np.ones((1, 2), np.float32)})
-    )
-    leaving.cancel()
-    assert (await staying)["y"].shape == (1, 1)
-    assert (await batcher.run({"x": np.ones((1, 2), np.float32)}))["y"].shape == (1, 1)
-    assert batcher.statistics.rows == 2
 
 
 async def test_a_lone_caller_runs_at_once(composed):
