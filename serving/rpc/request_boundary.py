@@ -4,6 +4,7 @@ Owns parsing, the request metrics, the access log, and the begin and end of a ca
 with raw bytes, since gRPC would answer a malformed message UNKNOWN with a class name. Does not know what a method does.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -65,6 +66,9 @@ class RequestBoundary:
     def _unary(self, method: UnaryMethod) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
             outcome, trailers = await self._answer(method, data, self._call(context))
+            if context.time_remaining() == 0:
+                # gRPC ends such a call. What is sent on it fails, with a trace in the log, and is never freed.
+                raise asyncio.CancelledError
             if outcome.error is not None:
                 # grpc.aio keeps this frame in a circle, and what it refers to would wait for the collector.
                 del data

@@ -1,11 +1,13 @@
 """Every error has a status, what fails for an unknown reason is found by its id, and streams keep their order."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
 import pytest
+from grpc import aio
 
 from protos.signet.v1.prediction_pb2 import PredictRequest
 from serving import errors
@@ -81,6 +83,33 @@ async def test_an_unknown_reason_is_logged_by_the_id_that_the_caller_gets_though
     (record,) = caplog.records
     assert "the reason, for the log alone" in caplog.text
     assert trailers == (("x-request-id", record.values["request_id"]),)
+
+
+def ask_in_haste(port: int, calls: int) -> set[grpc.StatusCode]:
+    """The statuses of calls that are given little time."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        late = channel.unary_unary("/test/Late")
+        return {late.future(b"", timeout=0.002).code() for _ in range(calls)}
+
+
+@pytest.mark.parametrize("error", [None, errors.InvalidInput("came too late")])
+async def test_nothing_is_sent_on_a_call_whose_time_is_over(error, caplog):
+    async def respond(request: PredictRequest, call: Call) -> Any:
+        await asyncio.sleep(call.deadline + 0.0001 - time.monotonic())
+        if error is not None:
+            raise error
+        return request
+
+    server = aio.server()
+    methods = RequestBoundary(Metrics(), access_log="off").handlers([Method("Late", PredictRequest, respond)])
+    server.add_registered_method_handlers("test", methods)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        assert await asyncio.to_thread(ask_in_haste, port, 200) == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    finally:
+        await server.stop(None)
+    assert caplog.text == ""
 
 
 async def items(count: int) -> AsyncIterator[bytes]:
