@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -38,6 +39,7 @@ class _Threads(Collector):
 
 
 def collect_process(registry: CollectorRegistry) -> None:
-    """Let each scrape of `registry` tell memory, CPU, descriptors and threads of this process."""
+    """Let each scrape of `registry` tell memory, CPU, descriptors, threads and collections of this process."""
     ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
     registry.register(_Threads())

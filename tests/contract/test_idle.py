@@ -1,19 +1,22 @@
-"""What callers leave behind them: no work for a server that nobody asks, and nothing of their calls."""
+"""What callers leave behind them: soon no work for a server that nobody asks, and nothing of their calls."""
 
 import gc
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
 from protos.signet.v1.prediction_pb2_grpc import PredictionStub
+from serving.inference.cores import available_cores
 from serving.rpc.methods import Call
 from tests import tiny_models as tiny
 from tests.contract.requests import letters
 from tests.contract.serving_process import serving
+from tests.contract.serving_workers import two_workers
 from tests.process_figures import process_figures
 from tests.running_server import running_server
 
@@ -67,6 +70,28 @@ def test_a_server_that_nobody_asks_any_more_rests_though_calls_came_close_to_eac
         before = cpu_seconds(process.pid)
         time.sleep(IDLE_SECONDS)
         assert cpu_seconds(process.pid) - before < IDLE_SECONDS / 4
+
+
+@pytest.mark.skipif(available_cores() == 1, reason="on one core the caller needs it")
+def test_the_native_front_is_looked_at_for_a_while_after_calls_that_came_close_to_each_other(models, monkeypatch):
+    pytest.importorskip("pygrpc_native")
+    monkeypatch.setattr("serving.rpc.native_transport.AWAKE_SECONDS", 60.0)
+    with running_server(models, transport="native", max_batch_rows=3) as server:
+        ask(server.port, CALLS)
+        before = time.process_time()
+        time.sleep(IDLE_SECONDS)
+        assert time.process_time() - before > IDLE_SECONDS / 4
+
+
+def collections(scrape: dict[str, list[Any]]) -> float:
+    return next(one.value for one in scrape["python_gc_collections"] if one.labels["generation"] == "0")
+
+
+def test_the_collector_which_the_start_does_without_is_at_work_afterwards(models):
+    with two_workers(models) as served:
+        before = collections(served.scrape())
+        ask_in_vain(served.port, 500)
+        assert served.eventually(lambda scrape: collections(scrape) > before)
 
 
 @pytest.mark.parametrize("calls", [ask, ask_in_vain])

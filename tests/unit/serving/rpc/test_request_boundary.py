@@ -88,7 +88,7 @@ async def test_an_unknown_reason_is_logged_by_the_id_that_the_caller_gets_though
 def ask_in_haste(port: int, calls: int) -> set[grpc.StatusCode]:
     """The statuses of calls that are given little time."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        late = channel.unary_unary("/test/Late")
+        late: Any = channel.unary_unary("/test/Late")
         return {late.future(b"", timeout=0.002).code() for _ in range(calls)}
 
 
