@@ -25,6 +25,9 @@ from serving.rpc.submitted import Submitted, TracedSubmitted
 STREAM_WINDOW = 64
 """Requests of one stream that are worked on at once."""
 
+CLIENT_ENDS_SECONDS = 1.0
+"""Clients of gRPC end a call themselves when its time is over; one that does not has an answer after so long."""
+
 _log = Log("signet.access")
 
 
@@ -66,12 +69,12 @@ class RequestBoundary:
     def _unary(self, method: UnaryMethod) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def handle(data: bytes, context: Any) -> bytes:  # noqa: ANN401 - either transport's context
             outcome, trailers = await self._answer(method, data, self._call(context))
+            # Of a call that fails, grpc.aio keeps this frame in a circle: its rows would wait for the collector.
+            del data
             if context.time_remaining() == 0:
-                # gRPC ends such a call. What is sent on it fails, with a trace in the log, and is never freed.
-                raise asyncio.CancelledError
+                # Clients end such calls, and then this. What is sent on one that was ended fails, and is never freed.
+                await asyncio.sleep(CLIENT_ENDS_SECONDS)
             if outcome.error is not None:
-                # grpc.aio keeps this frame in a circle, and what it refers to would wait for the collector.
-                del data
                 await context.abort(outcome.code, outcome.text, (*outcome.trailers, *trailers))
             if trailers:
                 context.set_trailing_metadata(trailers)
