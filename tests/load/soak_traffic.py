@@ -25,6 +25,8 @@ ROWS = np.eye(3, dtype=np.float32)[np.arange(256) % 3]
 LABELS = ["abc"[place % 3] for place in range(256)]
 STREAM_REQUESTS = 100
 LEAVES_AFTER_SECONDS = 0.01
+PAUSE_SECONDS = 0.05
+"""Who gave up waits before it asks again, as clients with a back-off do: a tenth of all calls, or fewer."""
 PREDICT = "/signet.v1.Prediction/Predict"
 
 # The stubs are typed for the channels of threads.
@@ -74,6 +76,8 @@ class Traffic:
             except aio.AioRpcError as error:
                 what = error.code().name
             self.outcomes[kind, what] += 1
+            if kind in GIVING_UP:
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def one_row(stub: Any, _: str) -> str:
@@ -166,6 +170,8 @@ ACTS: tuple[tuple[str, Act], ...] = (
 
 LEAVING = frozenset({"cancelled call", "late call"})
 """Those have a connection of their own: the native front ends one on which calls are cancelled too fast."""
+
+GIVING_UP = LEAVING | {"broken connection"}
 
 TURNED_AWAY = grpc.StatusCode.UNAVAILABLE.name
 
