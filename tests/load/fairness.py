@@ -26,6 +26,8 @@ MODELS = Path("build") / "bench" / "models"
 TRANSPORTS = ("aio", "native")
 TURNS = 7
 TURN_SECONDS = 0.5
+BURSTS = 8
+"""Loads in which the calls of a turn are made."""
 FLOODS = ((16, 1), (4, 64))
 """Callers of vgg, and rows in each call."""
 FLOOD_SECONDS = 3 * TURN_SECONDS
@@ -75,14 +77,16 @@ def call_of(server: BenchServer, model: str, input_name: str, rows: "np.ndarray"
 def measured(server: BenchServer, call: Call, callers: int, flood: Call, flooders: int) -> Turns:
     """`call` in turns alone and under `flood`."""
     calls = calls_for(server, call, callers, TURN_SECONDS)
+    # Of each load, the first calls wait for a connection: as large a part of those alone as of those under the flood.
+    burst = max(callers, calls // BURSTS)
     flood_calls = calls_for(server, flood, flooders, FLOOD_SECONDS)
     turns = Turns([], [])
     with ThreadPoolExecutor(1) as pool:
         for _ in range(TURNS):
-            turns.alone.append(h2load(server.port, call, callers, calls))
+            turns.alone.extend([h2load(server.port, call, callers, burst) for _ in range(BURSTS)])
             flooding = pool.submit(h2load, server.port, flood, flooders, flood_calls)
             while not flooding.done():
-                load = h2load(server.port, call, callers, max(callers, calls // 8))
+                load = h2load(server.port, call, callers, burst)
                 if not flooding.done():
                     turns.flooded.append(load)
             flooding.result()
