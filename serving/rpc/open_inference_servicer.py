@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from protos.inference import service_pb2
 from protos.inference.tensors_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
-from serving.inference.inputs import FeaturePreprocessing, check_finite
+from serving.inference.inputs import check_finite
 from serving.inference.waiting import NORMAL
 from serving.metrics import Metrics
 from serving.repository.repository import ModelRepository
@@ -72,9 +72,7 @@ class OpenInferenceServicer:
         encoder = self._encoder(model)
         wanted = encoder.wanted(request.outputs)
         inputs = decode_inputs(request, model.signature, self._max_rows)
-        to = model.manifest.preprocessing
-        if isinstance(to, FeaturePreprocessing):
-            check_finite(inputs[to.input], [feature.name for feature in to.features])
+        check_finite(inputs, model.manifest.preprocessing)
         finish = partial(encoder.encode, request_id=request.id, wanted=wanted, raw=bool(request.raw_input_contents))
         return Run(model, inputs, finish, priority)
 

@@ -90,8 +90,9 @@ class PredictionServicer:
         if model is not known.model():
             return None
         array = np.frombuffer(data[start:], known.dtype).reshape(known.shape)
-        self._check_finite(model, {known.input: array})
-        return Run(model, {known.input: array}, known.finish)
+        inputs = {known.input: array}
+        check_finite(inputs, model.manifest.preprocessing)
+        return Run(model, inputs, known.finish)
 
     def learn(self, data: bytes, request: prediction_pb2.PredictRequest, run: Run) -> None:
         """Remember a request of one raw tensor, unless its id makes it one of its kind."""
@@ -124,17 +125,12 @@ class PredictionServicer:
             raise InvalidInput(f"{' and '.join(came) or 'no rows'} came; one of tensors, images, features was expected")
         if tensors:
             inputs = decode_tensors(request.tensors, model.signature, self._max_rows)
-            self._check_finite(model, inputs)
+            check_finite(inputs, model.manifest.preprocessing)
             return inputs
         if images + features > self._max_rows:
             name = "images" if images else "features"
             raise InvalidInput(f"{name}: {images + features} rows came; at most {self._max_rows} are allowed")
         return self._images(request, model) if images else self._features(request, model)
-
-    def _check_finite(self, model: ServedModel, inputs: Tensors) -> None:
-        to = model.manifest.preprocessing
-        if isinstance(to, FeaturePreprocessing):
-            check_finite(inputs[to.input], [feature.name for feature in to.features])
 
     def _images(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
         to = model.manifest.preprocessing

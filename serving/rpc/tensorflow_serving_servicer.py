@@ -31,7 +31,7 @@ from protos.tensorflow_serving.prediction_service_pb2 import (
 from protos.tensorflow_serving.session_service_pb2 import SessionRunRequest
 from protos.tensorflow_serving.signature_pb2 import SignatureDef, TensorInfo
 from serving.errors import InvalidInput, NotOffered
-from serving.inference.inputs import FeaturePreprocessing, check_finite
+from serving.inference.inputs import check_finite
 from serving.inference.labels import Labeller
 from serving.inference.signature import Tensors, TensorSpec
 from serving.repository.repository import ModelRepository, ModelState, VersionStatus
@@ -97,7 +97,7 @@ class TensorFlowServingServicer:
         model = self._model(request.model_spec, call)
         names = _outputs_asked_for(request.output_filter, model)
         inputs = decode_inputs(request.inputs, model.signature, self._max_rows)
-        _check_features(inputs, model)
+        check_finite(inputs, model.manifest.preprocessing)
         head = PredictResponse(model_spec=_spec(model, request.model_spec.signature_name or SIGNATURES[0]))
         return Run(model, inputs, partial(_predicted, head.SerializeToString(), names))
 
@@ -107,7 +107,7 @@ class TensorFlowServingServicer:
         if model.labeller is None:
             raise InvalidInput(f"Classify: model {model.name} has no labels; use Predict")
         inputs = decode_examples(request.input, model, self._max_rows, self._max_image_pixels)
-        _check_features(inputs, model)
+        check_finite(inputs, model.manifest.preprocessing)
         head = ClassificationResponse(model_spec=_spec(model, request.model_spec.signature_name or SIGNATURES[0]))
         return Run(model, inputs, partial(_classified, head.SerializeToString(), model.labeller))
 
@@ -176,12 +176,6 @@ def _outputs_asked_for(asked: Sequence[str], model: ServedModel) -> Sequence[str
     if len(set(asked)) < len(asked):
         raise InvalidInput("output_filter names an output twice")
     return list(asked) or names
-
-
-def _check_features(inputs: Tensors, model: ServedModel) -> None:
-    to = model.manifest.preprocessing
-    if isinstance(to, FeaturePreprocessing):
-        check_finite(inputs[to.input], [feature.name for feature in to.features])
 
 
 def _predicted(head: bytes, names: Sequence[str], outputs: Tensors) -> bytes:
