@@ -12,10 +12,18 @@ from pathlib import Path
 @contextmanager
 def serving(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Serve `models` on free ports; gives the process and its port once it serves, and kills it in the end."""
+    with serving_and_scraped(models, *flags) as (process, port, _):
+        yield process, port
+
+
+@contextmanager
+def serving_and_scraped(models: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """The same; gives the port of its metrics too."""
     command = [sys.executable, "-m", "serving", "--models", str(models), "--port", "0", "--metrics-port", "0", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        yield process, _port(process)
+        line = _last_line_of_start(process)
+        yield process, _number(line, "port"), _number(line, "metrics_port")
     finally:
         process.kill()
         process.communicate()
@@ -33,12 +41,18 @@ def run_to_end(*flags: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
-def _port(process: subprocess.Popen[str]) -> int:
-    """The port that the line says which ends the start."""
+def _last_line_of_start(process: subprocess.Popen[str]) -> str:
+    """The line that says which ports were taken."""
     assert process.stderr
     lines = []
     for line in process.stderr:
         lines.append(line)
-        if "metrics_port" in line and (found := re.search(r"[^_]port\"?[=:] ?(\d+)", line)) and found[1] != "0":
-            return int(found[1])
+        if "metrics_port" in line and _number(line, "port"):
+            return line
     raise AssertionError(f"the server did not start: {''.join(lines)}")
+
+
+def _number(line: str, name: str) -> int:
+    """That of a field in a log line of either format; 0 if there is none."""
+    found = re.search(rf"\b{name}\"?[=:] ?(\d+)", line)
+    return int(found[1]) if found else 0
