@@ -71,7 +71,10 @@ def arrange_features(rows: Sequence[Mapping[str, float]], to: FeaturePreprocessi
 
 
 def check_finite(inputs: Tensors, to: Preprocessing | None) -> None:
-    """Raise InvalidInput naming the first named feature of a model's inputs that is NaN or infinite."""
+    """Raise InvalidInput naming the first of the named features [rows, features] that is NaN or infinite.
+
+    A model without named features, `to` being another or None, may be given any numbers.
+    """
     if isinstance(to, FeaturePreprocessing):
         _check_values(inputs[to.input], to)
 

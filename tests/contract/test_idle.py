@@ -74,7 +74,6 @@ def test_a_server_that_nobody_asks_any_more_rests_though_calls_came_close_to_eac
 
 @pytest.mark.skipif(available_cores() == 1, reason="on one core the caller needs it")
 def test_the_native_front_is_looked_at_for_a_while_after_calls_that_came_close_to_each_other(models, monkeypatch):
-    pytest.importorskip("pygrpc_native")
     monkeypatch.setattr("serving.rpc.native_transport.AWAKE_SECONDS", 60.0)
     with running_server(models, transport="native", max_batch_rows=3) as server:
         ask(server.port, CALLS)
