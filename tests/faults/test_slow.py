@@ -11,8 +11,8 @@ COPIES = 4
 """Of each answer that waits for its reader: three in grpc.aio, one in the native front."""
 
 SPARE_MIB = 112.0
-"""What the allocator may keep for later, less than the answers: of two lanes, the outputs of two full runs each, 64 MiB,
-and some to spare (up to 67 was seen)."""
+"""What the allocator may keep for later, less than the answers: of two lanes, the outputs of two full runs each, 64
+MiB, and some to spare (up to 67 was seen)."""
 
 
 def test_a_reader_that_is_slow_holds_its_answers_and_gives_them_back_when_it_goes(served):
