@@ -25,8 +25,8 @@ from serving.rpc.submitted import Submitted, TracedSubmitted
 STREAM_WINDOW = 64
 """Requests of one stream that are worked on at once."""
 
-CLIENT_ENDS_SECONDS = 1.0
-"""Clients of gRPC end a call themselves when its time is over; one that does not has an answer after so long."""
+CALL_ENDS_SECONDS = 1.0
+"""A call whose time is over is ended by gRPC or its client well before so much more has passed."""
 
 _log = Log("signet.access")
 
@@ -72,8 +72,8 @@ class RequestBoundary:
             # Of a call that fails, grpc.aio keeps this frame in a circle: its rows would wait for the collector.
             del data
             if context.time_remaining() == 0:
-                # Clients end such calls, and then this. What is sent on one that was ended fails, and is never freed.
-                await asyncio.sleep(CLIENT_ENDS_SECONDS)
+                # gRPC or the client ends such a call, and so this. What is sent on it then fails, and is never freed.
+                await asyncio.sleep(CALL_ENDS_SECONDS)
             if outcome.error is not None:
                 await context.abort(outcome.code, outcome.text, (*outcome.trailers, *trailers))
             if trailers:

@@ -178,9 +178,6 @@ def aio_options(settings: TransportSettings) -> tuple[tuple[str, int], ...]:
         # gRPC's own limits would end calls of a burst with a bare CANCELLED, where the queue says when to come back.
         ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
-        # The boundary does, and says why. Of a call that gRPC ends by itself while Python receives it or answers,
-        # grpcio 1.85 never frees the operation; clients end theirs anyway.
-        ("grpc.enable_deadline_checking", 0),
         # Else a client that tests its connection oftener than every five minutes is cut off, with its calls.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_SECONDS * 1000),
