@@ -4,7 +4,6 @@ Owns exit codes: 0 after a stop that was asked for, 1 if the server cannot start
 """
 
 import gc
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,22 +17,20 @@ def main() -> None:
     """Run `signet-serve`, or `signet-serve tune`."""
     # What is imported and loaded stays; to go through it again and again took a tenth of the start.
     gc.disable()
-    # There are none for the server, and pydantic would look for them in every package that is installed.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if sys.argv[1:2] == ["tune"]:
         from serving.tune import tune  # noqa: PLC0415 - onnxruntime, which a supervisor goes without
 
         gc.enable()
         complaint = tune(sys.argv[2:])
         sys.exit(_complain(complaint, 1) if complaint else 0)
-    from serving.settings import read_settings  # noqa: PLC0415 - pydantic, once the lines above hold
+    from serving.settings_reading import read_settings  # noqa: PLC0415 - once the line above holds
 
     try:
         settings = read_settings(sys.argv[1:])
     except ValueError as error:
         sys.exit(_complain(str(error), 2))
     configure_logs(settings.log_format, settings.log_level)
-    Log("signet").info("settings", **settings.model_dump(mode="json"))
+    Log("signet").info("settings", **settings.plain())
     refusal = _run(settings)
     if refusal is not None:
         sys.exit(_complain(refusal, 1))

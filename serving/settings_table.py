@@ -3,33 +3,29 @@
 Owns its look; a test holds README.md to it. `python -m serving.settings_table` prints it.
 """
 
-from typing import Any, get_args
-
-from pydantic.fields import FieldInfo
+from dataclasses import Field, fields
+from typing import Any
 
 from serving.settings import Settings
+from serving.settings_reading import choices, flag, variable
 
 
 def settings_table() -> str:
     """A Markdown table: flag, environment variable, default, meaning; one row a setting, in the order of `Settings`."""
-    lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
-    for name, field in Settings.model_fields.items():
-        flag, variable = name.replace("_", "-"), name.upper()
-        lines.append(f"| `--{flag}` | `SIGNET_{variable}` | {_default(field)} | {_meaning(field)} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        f"| `{flag(one.name)}` | `{variable(one.name)}` | {_default(one)} | {_meaning(one)} |"
+        for one in fields(Settings)
+    ]
+    return "\n".join(("| flag | environment | default | meaning |", "|---|---|---|---|", *rows)) + "\n"
 
 
-def _default(field: FieldInfo) -> str:
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+def _default(one: "Field[Any]") -> str:
+    return f"`{str(one.default).lower() if isinstance(one.default, bool) else one.default}`"
 
 
-def _meaning(field: FieldInfo) -> str:
-    choices = [one for one in get_args(field.annotation) if isinstance(one, str)]
-    return f"{field.description}{_listed(choices)}"
-
-
-def _listed(choices: list[Any]) -> str:
-    return f" One of {', '.join(f'`{one}`' for one in choices)}." if choices else ""
+def _meaning(one: "Field[Any]") -> str:
+    listed = ", ".join(f"`{choice}`" for choice in choices(one))
+    return f"{one.metadata['meaning']}{f' One of {listed}.' if listed else ''}"
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Supervisor:
 
     async def _keep(self, worker: SupervisedWorker) -> str | None:
         """Run a worker until the whole stops; why the whole cannot start, if that is so."""
-        settings = {**self._settings.model_dump(mode="json"), "port": self._port}
+        settings = {**self._settings.plain(), "port": self._port}
         back_off = BackOff()
         while True:
             started = time.monotonic()

@@ -62,7 +62,7 @@ async def _work(end: socket.socket) -> int:
     stopping = _stop_signals()
     channel = WorkerChannel(*await open_channel(end))
     first = await channel.begin()
-    settings = Settings(**first["settings"])
+    settings = Settings.from_plain(first["settings"])
     configure_logs(settings.log_format, settings.log_level, first["worker"])
     server = Server(settings, channel)
     # A worker without a supervisor would hold the port with nobody to stop it.

@@ -4,32 +4,29 @@ Does not know requests; its errors name rows by the field `features`. Images: `s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from serving.errors import InvalidInput
 from serving.inference.signature import Tensors
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePreprocessing:
+class ImagePreprocessing(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="image"):
     """What the model's image input takes, and what is done with other images. Sizes in pixels."""
 
     input: str
-    height: int
-    width: int
+    height: Annotated[int, Meta(ge=1)]
+    width: Annotated[int, Meta(ge=1)]
     color_mode: Literal["grayscale", "rgb"]
     other_size: Literal["resize", "reject"]
-    alpha_background: int
+    alpha_background: Annotated[int, Meta(ge=0, le=255)]
     exif_orientation: bool
-    kind: Literal["image"] = "image"
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     """A named number and the range that training saw."""
 
     name: str
@@ -37,13 +34,11 @@ class Feature:
     maximum: float
 
 
-@dataclass(frozen=True, slots=True)
-class FeaturePreprocessing:
+class FeaturePreprocessing(Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="features"):
     """Named features in the order of the columns of the model's input."""
 
     input: str
-    features: tuple[Feature, ...]
-    kind: Literal["features"] = "features"
+    features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
 
 
 Preprocessing = ImagePreprocessing | FeaturePreprocessing

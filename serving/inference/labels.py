@@ -6,9 +6,10 @@ lower class index, NaN last. Does not know where scores come from.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from serving.inference.session import RunEnd, Session
@@ -24,12 +25,11 @@ DECISION = np.dtype(
 threshold is not 0.5, and that score; the probability of class 1 for a sigmoid, else 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, forbid_unknown_fields=True):
     """How a label is decided. Sigmoid: class 1 where the probability is at least `threshold`."""
 
     kind: Literal["argmax", "sigmoid"]
-    threshold: float = 0.5
+    threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.5
 
 
 @dataclass(frozen=True, slots=True)

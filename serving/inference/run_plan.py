@@ -25,7 +25,7 @@ SLOWER = 1.25
 """More threads are taken unless a run takes so many times as long: on a machine busy at that time they show no gain."""
 
 TRIALS = 5
-TRIAL_SECONDS = 0.012
+TRIAL_SECONDS = 0.006
 """As many trials at most, and none once so much time has gone; the fastest counts."""
 
 LONE_TRIAL_SECONDS = 0.048
@@ -92,10 +92,11 @@ def plan_runs(
     trial = _Trial(first.signature, rows)
     with quiet.measuring():
         session, one_row = _chosen(first, wider, trial)
-        full_run = trial.seconds(session, max_batch_rows)
+        # Of a model whose runs are not short, it only pays for memory and is shown.
+        full_run = trial.seconds(session, max_batch_rows, trials=TRIALS if _is_short(one_row) else 1)
         thread_rows = _thread_rows(session, one_row, full_run, max_batch_rows)
         plan = RunPlan(session, 1, thread_rows, max_batch_rows, one_row, full_run, trial.failure)
-        if wider and session is first and full_run is not None and one_row is not None and one_row < SHORT_RUN_SECONDS:
+        if wider and session is first and full_run is not None and _is_short(one_row):
             return _with_lanes(plan, threads, full_run, trial)
         return plan
 
@@ -103,12 +104,16 @@ def plan_runs(
 def _chosen(first: OnnxSession, wider: list[OnnxSession], trial: "_Trial") -> tuple[OnnxSession, float | None]:
     """The session, and what it takes for a row. `first` has one thread if there are `wider` ones."""
     one_row = trial.seconds(first, 1)
-    if not wider or (one_row is not None and one_row < SHORT_RUN_SECONDS):
+    if not wider or _is_short(one_row):
         return first, one_row
     wide_one_row = trial.seconds(wider[0], 1)
     if one_row is None or wide_one_row is None or wide_one_row <= SLOWER * one_row:
         return wider[0], wide_one_row
     return first, one_row
+
+
+def _is_short(seconds: float | None) -> bool:
+    return seconds is not None and seconds < SHORT_RUN_SECONDS
 
 
 def _thread_rows(session: OnnxSession, one_row: float | None, full_run: float | None, max_batch_rows: int) -> int:
@@ -141,15 +146,15 @@ class _Trial:
         self._rows = rows if rows is not None and fit else made_up_rows(signature)
         self.failure = ""
 
-    def seconds(self, session: OnnxSession, rows: int, lanes: int = 1) -> float | None:
-        """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
+    def seconds(self, session: OnnxSession, rows: int, lanes: int = 1, trials: int = TRIALS) -> float | None:
+        """The fastest of at most so many runs; None, and the reason in `failure`, if the model fails on these rows."""
         inputs = repeated_rows(self._rows, self._signature, rows)
         fastest, begun = float("inf"), time.perf_counter()
         with ExitStack() as stack:
             threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(lanes if lanes > 1 else 0)]
             runs = LaneRuns(session, threads, 1)
             try:
-                for trial in range(TRIALS):
+                for trial in range(trials):
                     started = time.perf_counter()
                     runs.run(inputs)
                     ended = time.perf_counter()

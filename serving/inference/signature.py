@@ -5,9 +5,10 @@ comes from (a manifest, a graph) nor how tensors travel.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
@@ -33,13 +34,17 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 2 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
+class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One input or output. In `shape`, -1 is a free dimension; axis 0 is rows where it is free."""
 
-    name: str
+    name: Annotated[str, Meta(min_length=1)]
     datatype: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Meta(ge=-1)], ...]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a datatype that nobody knows."""
+        if self.datatype not in DATATYPES:
+            raise ValueError(f"datatype {self.datatype!r} came; one of {', '.join(DATATYPES)} was expected")
 
     @property
     def dtype(self) -> np.dtype[Any]:

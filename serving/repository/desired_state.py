@@ -21,21 +21,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from msgspec import Meta, Struct
 
 from serving.errors import ServingError
 from serving.repository.manifest_limits import MODEL_NAME
 from serving.repository.policy import VersionPolicy, parse_policy
 from serving.repository.traffic import Traffic, check_label
+from serving.stated import Fault, Misstated, read_object, read_struct
 
 if sys.platform != "win32":
     import fcntl
 
 FILE = "desired_state.json"
 
-Version = Annotated[int, Field(ge=1)]
+Version = Annotated[int, Meta(ge=1)]
+
 Stamp = tuple[int, int, int] | None
 """Modification time, inode and size of the file; None if there is none."""
 
@@ -44,51 +46,27 @@ class StateBroken(Exception):
     """The file is not what this server writes; the text names it and what is wrong."""
 
 
-def _model_name(name: str) -> str:
-    if not MODEL_NAME.fullmatch(name):
-        raise ValueError("no model name")
-    return name
-
-
-def _label(name: str) -> str:
-    try:
-        check_label(name)
-    except ServingError as error:
-        raise ValueError(str(error)) from error
-    return name
-
-
-def _policy(text: str) -> str:
-    parse_policy(text)
-    return text
-
-
-_Label = Annotated[str, AfterValidator(_label)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
+class _Model(Struct):
     versions: list[Version] | None = None
-    policy: Annotated[str, AfterValidator(_policy)] | None = None
-    labels: dict[_Label, Version] = {}
-    split: dict[_Label, float] = {}
+    policy: str | None = None
+    labels: dict[str, Version] = {}
+    split: dict[str, float] = {}
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
+    def __post_init__(self) -> None:
         if self.versions is not None and self.policy is not None:
             raise ValueError("versions and policy came; one of them was expected")
         try:
+            for name in (*self.labels, *self.split):
+                check_label(name)
             Traffic(self.labels).divided("it", self.split)
         except ServingError as error:
             raise ValueError(str(error)) from error
-        return self
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
-    schema_: Literal[1] = Field(alias="schema")
-    revision: Annotated[int, Field(ge=0)]
-    models: dict[Annotated[str, AfterValidator(_model_name)], _Model]
+class _Document(Struct):
+    schema: Literal[1]
+    revision: Annotated[int, Meta(ge=0)]
+    models: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +153,12 @@ class StateFile:
         except FileNotFoundError:
             return {"schema": 1, "revision": 0, "models": {}}
         try:
-            return _Document.model_validate_json(text).model_dump(by_alias=True, exclude_defaults=True)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"])) or "the file"
-            raise StateBroken(f"{self.path}: {where}: {fault['msg']}") from error
+            document = read_object(text)
+            for name, model in read_struct(_Document, document).models.items():
+                _check_model(name, model)
+        except Misstated as error:
+            raise StateBroken(f"{self.path}: {error}") from error
+        return document
 
     def _replace(self, text: str) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=self.path.parent)
@@ -193,6 +172,18 @@ class StateFile:
         except OSError:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _check_model(name: str, stated: dict[str, Any]) -> None:
+    place = f"models.{name}"
+    if not MODEL_NAME.fullmatch(name):
+        raise Misstated(Fault(place, "it is no model name"))
+    model = read_struct(_Model, stated, place)
+    if model.policy is not None:
+        try:
+            parse_policy(model.policy)
+        except ValueError as error:
+            raise Misstated(Fault(f"{place}.policy", str(error))) from error
 
 
 def _wish(entry: Mapping[str, Any]) -> Wish:

@@ -4,71 +4,58 @@ Owns what the server reads of a package's manifest (its contract is protos/manif
 a bare ONNX model gets from its graph and the label file beside it. Does not know sessions.
 """
 
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from msgspec import Meta, Struct
 
 from serving.errors import ModelBroken
 from serving.inference.inputs import ImagePreprocessing, Preprocessing
 from serving.inference.labels import Decision, Labeller
+from serving.inference.providers import GOLDEN_KEYS
 from serving.inference.signature import Signature, TensorSpec
-from serving.repository.manifest_limits import (
-    check_decision,
-    check_files,
-    check_model_name,
-    check_preprocessing_limits,
-    check_specs,
-    check_tensor,
-    check_tolerance,
-    refuse_null,
-)
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from serving.repository.manifest_limits import MODEL_NAME, limit_faults
+from serving.stated import Misstated, read_object, read_struct, read_value
 
 SIGMOID_LABELS = 2
 
-Positive = Annotated[int, Field(ge=1)]
-Specs = Annotated[tuple[Annotated[TensorSpec, AfterValidator(check_tensor)], ...], AfterValidator(check_specs)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Positive = Annotated[int, Meta(ge=1)]
+Specs = Annotated[tuple[TensorSpec, ...], Meta(min_length=1)]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
-@dataclass(frozen=True, slots=True)
-class Golden:
+class Golden(Struct, frozen=True, forbid_unknown_fields=True):
     """The recorded check: `rows` of golden.npz, and by provider how far an output may differ, absolute."""
 
     rows: Positive
-    tolerance: Annotated[dict[str, Annotated[float, Field(gt=0)]], AfterValidator(check_tolerance)]
+    tolerance: dict[str, Annotated[float, Meta(gt=0)]]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is one for each provider."""
+        if set(self.tolerance) != set(GOLDEN_KEYS.values()):
+            came, wanted = ", ".join(self.tolerance) or "none", " and ".join(GOLDEN_KEYS.values())
+            raise ValueError(f"tolerance is for {came}; {wanted} were expected")
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """What a package says of itself; a bare model has no task, no files, no golden."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
-
     schema_version: Literal[1]
-    model: Annotated[str, AfterValidator(check_model_name)]
+    model: Annotated[str, Meta(pattern=rf"^{MODEL_NAME.pattern}\Z")]
     version: Positive
     created: str
     inputs: Specs
     outputs: Specs
-    files: Annotated[dict[str, Sha256], AfterValidator(check_files)]
+    files: dict[str, Sha256]
     task: str = ""
     recipe: str = ""
     source_revision: str = ""
-    frameworks: dict[str, str] = field(default_factory=dict)
-    class_indices: Annotated[dict[str, Annotated[int, Field(ge=0)]], Field(min_length=2)] = field(default_factory=dict)
-    decision: Annotated[Decision | None, BeforeValidator(check_decision)] = None
-    preprocessing: Annotated[
-        Annotated[Preprocessing, Field(discriminator="kind"), AfterValidator(check_preprocessing_limits)] | None,
-        AfterValidator(refuse_null),
-    ] = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    golden: Annotated[Golden | None, AfterValidator(refuse_null)] = None
+    frameworks: dict[str, str] = {}
+    class_indices: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(min_length=2)] = {}
+    decision: Decision | None = None
+    preprocessing: Preprocessing | None = None
+    metrics: dict[str, float] = {}
+    golden: Golden | None = None
 
     @property
     def signature(self) -> Signature:
@@ -76,24 +63,15 @@ class Manifest:
         return Signature(self.inputs, self.outputs)
 
 
-_ADAPTER = TypeAdapter(Manifest)
-
-
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest.json. Raises ModelBroken naming every field that is wrong."""
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ModelBroken(f"manifest.json: {'; '.join(map(_fault, error.errors()))}") from error
+        stated = read_object(path.read_bytes())
+        return read_struct(Manifest, stated, faults=limit_faults(stated))
+    except Misstated as error:
+        raise ModelBroken(f"manifest.json: {error}") from error
     except OSError as error:
         raise ModelBroken(f"manifest.json cannot be read: {error.strerror}") from error
-
-
-def _fault(error: "ErrorDetails") -> str:
-    text, came = error["msg"].removeprefix("Value error, "), error["input"]
-    if error["type"] not in {"value_error", "json_invalid"} and isinstance(came, str | int | float):
-        text = f"{came!r:.64} came; {text[0].lower()}{text[1:]}"
-    return ": ".join(filter(None, (".".join(map(str, error["loc"])), text)))
 
 
 def bare_manifest(model: str, version: int, signature: Signature, class_indices: dict[str, int]) -> Manifest:
@@ -127,9 +105,10 @@ def labels_beside(version_folder: Path) -> dict[str, int]:
 
 def _class_indices(path: Path) -> dict[str, int]:
     try:
-        return TypeAdapter(dict[str, int]).validate_json(path.read_bytes())
-    except (ValidationError, json.JSONDecodeError) as error:
+        stated: dict[str, int] = read_value(dict[str, int], read_object(path.read_bytes()))
+    except Misstated as error:
         raise ModelBroken("class_indices.json is no JSON object of label to class index") from error
+    return stated
 
 
 def labeller(manifest: Manifest) -> Labeller | None:

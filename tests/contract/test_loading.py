@@ -14,7 +14,7 @@ from protos.signet.v1.models_pb2 import ListModelsRequest
 from protos.signet.v1.models_pb2_grpc import ModelsStub
 from protos.signet.v1.prediction_pb2_grpc import PredictionStub
 from serving.server import Server
-from serving.settings import read_settings
+from serving.settings_reading import read_settings
 from tests import tiny_models as tiny
 from tests.contract.requests import letters
 

@@ -3,7 +3,7 @@
 import pytest
 
 from serving.rpc.health import SERVICE
-from serving.settings import read_settings
+from serving.settings_reading import read_settings
 from tests.kubernetes.manifests import container as deployed
 from tests.kubernetes.manifests import kserve, one, rendered
 

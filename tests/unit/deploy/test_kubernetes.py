@@ -1,6 +1,7 @@
 """deploy/kubernetes fits the server: settings, ports, probes, times, names; and fits Kubernetes' own schemas."""
 
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import kubernetes_validate
@@ -10,7 +11,8 @@ import yaml
 from serving.metrics import Metrics
 from serving.repository.desired_state import StateFile
 from serving.rpc.health import SERVICE
-from serving.settings import Settings, read_settings
+from serving.settings import Settings
+from serving.settings_reading import read_settings, variable
 from tests.kubernetes.manifests import (
     DEPLOY,
     KUBERNETES,
@@ -53,7 +55,7 @@ def test_each_resource_fits_the_schema_and_has_no_field_beyond_it(kustomization,
 
 @overlays
 def test_each_variable_is_a_setting_of_the_server(overlay):
-    assert set(environment(rendered(overlay))) <= {f"SIGNET_{name.upper()}" for name in Settings.model_fields}
+    assert set(environment(rendered(overlay))) <= {variable(one.name) for one in fields(Settings)}
 
 
 @overlays

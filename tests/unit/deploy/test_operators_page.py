@@ -1,6 +1,7 @@
 """deploy/README.md tells the truth: its links, alerts, settings, metrics, verbs and files are there."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from serving.metrics import Metrics, SupervisorMetrics
 from serving.settings import Settings
+from serving.settings_reading import flag, variable
 from tests.kubernetes.manifests import DEPLOY, KUBERNETES
 
 ROOT = Path(__file__).parents[3]
@@ -50,11 +52,11 @@ def test_each_link_leads_to_a_file_and_a_heading_in_it(link):
 
 
 def test_each_variable_and_flag_is_a_setting_of_the_server_or_known_of_another_program():
-    settings = {name.replace("_", "-") for name in Settings.model_fields}
-    flags = {f"--{name}" for name in settings} | {f"--no-{name}" for name in settings}
+    settings = [one.name for one in fields(Settings)]
+    flags = {flag(name) for name in settings} | {flag(f"no_{name}") for name in settings}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", PAGE))
     assert named - flags - CLIENT_FLAGS - OTHER_PROGRAMS_FLAGS == set()
-    variables = {f"SIGNET_{name.upper()}" for name in Settings.model_fields} | {"SIGNET_ADDRESS"}
+    variables = {variable(name) for name in settings} | {"SIGNET_ADDRESS"}
     assert set(re.findall(r"SIGNET_[A-Z_]+\b", PAGE)) <= variables
 
 

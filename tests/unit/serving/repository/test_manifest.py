@@ -153,8 +153,8 @@ def test_a_refusal_names_every_wrong_field_what_came_and_what_was_expected(tmp_p
     with pytest.raises(ModelBroken) as error:
         read(tmp_path, wrong)
     assert str(error.value) == (
-        "manifest.json: version: 0 came; input should be greater than or equal to 1; "
-        "preprocessing.image.color_mode: 'cmyk' came; input should be 'grayscale' or 'rgb'"
+        "manifest.json: version: 0 came; an integer >= 1 was expected; "
+        "preprocessing.color_mode: 'cmyk' came; 'grayscale' or 'rgb' was expected"
     )
 
 

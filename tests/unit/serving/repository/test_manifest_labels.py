@@ -1,8 +1,8 @@
 """A manifest's labels fit its output, or the version is refused; a bare model finds its labels in a file beside it."""
 
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from serving.errors import ModelBroken
@@ -71,7 +71,9 @@ def test_an_output_that_holds_no_numbers_to_compare_is_refused(datatype):
 
 
 def test_a_sigmoid_with_three_labels_is_refused_saying_that_it_has_two():
-    manifest = replace(bare_manifest("m", 1, output(-1, 1), {"a": 0, "b": 1, "c": 2}), decision=Decision("sigmoid"))
+    manifest = msgspec.structs.replace(
+        bare_manifest("m", 1, output(-1, 1), {"a": 0, "b": 1, "c": 2}), decision=Decision("sigmoid")
+    )
     with pytest.raises(ModelBroken, match=r"a sigmoid output of width 1 has 2 labels$"):
         labeller(manifest)
 
