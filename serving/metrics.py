@@ -7,15 +7,16 @@ Label values are bounded: `model` and `version` are those of versions that were 
 never becomes one); `method`, `code` and `reason` come from fixed sets.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as distribution_version
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 
 from serving.asked_metrics import AskedCounter, collect_process
+from serving.histogram import Histogram, Observations
 
 LATENCY_BUCKETS_SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -32,9 +33,9 @@ AnyMetric = TypeVar("AnyMetric", Histogram, Counter, Gauge)
 class QueueMetrics:
     """What the batcher of one version observes. Queue and run times in seconds."""
 
-    queue_seconds: Histogram
-    run_seconds: Histogram
-    batch_rows: Histogram
+    queue_seconds: Observations
+    run_seconds: Observations
+    batch_rows: Observations
     queue_rows: Gauge
     rows: Counter
     split_failures: Counter
@@ -150,7 +151,7 @@ class Metrics:
             ),
         ):
             self.registry.register(AskedCounter(name, text, count))
-        self._request_children: dict[tuple[str, str, str, str], Histogram] = {}
+        self._request_children: dict[tuple[str, str, str, str], Observations] = {}
         self._prediction_children: dict[tuple[str, str], dict[str, Counter]] = {}
         self._gone: set[tuple[str, str]] = set()
 
@@ -231,18 +232,19 @@ class Metrics:
         """The requests of a version: method, code, how many, seconds in all."""
         return [
             (labels["method"], labels["code"], count, seconds)
-            for labels, count, seconds in _totals(self._request_seconds, model, version)
+            for labels, count, seconds in self._request_seconds.read({"model": model, "version": version})
         ]
 
     def waits(self, model: str, version: str) -> tuple[int, float]:
         """How often rows of a version waited for their run, seconds in all."""
-        return next(((count, seconds) for _, count, seconds in _totals(self._queue_seconds, model, version)), (0, 0.0))
+        series = self._queue_seconds.read({"model": model, "version": version})
+        return next(((count, seconds) for _, count, seconds in series), (0, 0.0))
 
     def _ask_for_lost_traces(self) -> int:
         return self.lost_traces()
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-        return self._noted(Histogram(name, text, labels, buckets=buckets, registry=self.registry), labels)
+        return self._noted(Histogram(name, text, labels, buckets, self.registry), labels)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return self._noted(Counter(name, text, labels, registry=self.registry), labels)
@@ -254,19 +256,6 @@ class Metrics:
         if "version" in labels:
             self._of_versions.append(metric)
         return metric
-
-
-def _totals(histogram: Histogram, model: str, version: str) -> Iterator[tuple[dict[str, str], int, float]]:
-    """The labels, count and sum of each child of that version."""
-    for family in histogram.collect():
-        counts: dict[tuple[tuple[str, str], ...], float] = {}
-        for sample in family.samples:
-            if (sample.labels["model"], sample.labels["version"]) != (model, version):
-                continue
-            if sample.name.endswith("_count"):
-                counts[tuple(sorted(sample.labels.items()))] = sample.value
-            elif sample.name.endswith("_sum"):
-                yield sample.labels, int(counts.get(tuple(sorted(sample.labels.items())), 0)), sample.value
 
 
 class SupervisorMetrics:
