@@ -6,9 +6,9 @@ not know when runs start, nor the queue.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from serving.errors import InvalidInput
 from serving.inference.session import RunEnd, Session, SessionError
@@ -20,8 +20,7 @@ from serving.metrics import QueueMetrics
 Outcome = Tensors | Exception
 
 
-@dataclass(slots=True, eq=False)
-class BatchRun:
+class BatchRun(Struct, eq=False):
     """Shares that run together since `started`, in seconds of the queue's clock, on `lane`, None for the event loop.
 
     `end` ends it early. `shared`: what its witnesses were told, None if there are none.

@@ -5,11 +5,11 @@ the queue's order, nor who runs what.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from serving.errors import InvalidInput
 from serving.inference.signature import Tensors
@@ -43,8 +43,7 @@ class Witness(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class SharedRun:
+class SharedRun(Struct, eq=False, weakref=True):
     """A run as those who wait for it see it: so many rows of so many callers, and the witnesses among them.
 
     `started` and `ended` in seconds of the queue's clock; `ended` is None while it goes on.
@@ -57,8 +56,7 @@ class SharedRun:
     ended: float | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Waiting:
+class Waiting(Struct, eq=False):
     """One caller's rows. `deadline` and `arrived` in seconds of the queue's clock; `future` gets the outputs."""
 
     inputs: Tensors
@@ -102,8 +100,7 @@ class Waiting:
             self.future.set_result(whole)
 
 
-@dataclass(slots=True, eq=False)
-class Share:
+class Share(Struct, eq=False):
     """So many `rows` of one caller from its row `start` on, in a run."""
 
     caller: Waiting

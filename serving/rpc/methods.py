@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from msgspec import Struct
 
 from serving.inference.signature import Tensors
 from serving.inference.waiting import NORMAL
@@ -23,8 +24,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 """Leading or trailing metadata."""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """What a servicer knows of the call besides its message; it tells which model answers.
 
     `deadline`: seconds of time.monotonic(). `metadata` is asked for only where requests are split. `split_key`: the
@@ -44,17 +44,16 @@ class Call:
         self.request_id = request_id.request_id(self.request_id, self.metadata())
         return self.request_id
 
-    def key(self, request_id: str = "") -> str:
+    def key(self) -> str:
         """What keeps requests of a split together: the metadata that was named for it, or else the request's id."""
         if self.split_key:
             for name, value in self.metadata():
                 if name == self.split_key and value:
                     return value if isinstance(value, str) else value.decode(errors="replace")
-        return request_id
+        return self.request_id
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A request that is ready to run: what goes to which model, and how its outputs become the bytes of the answer.
 
     `priority`: NORMAL or LOW.

@@ -64,7 +64,7 @@ class OpenInferenceServicer:
         """What to run for one request; raises the errors of `serving.errors`."""
         call.request_id = request.id
         version = version_number(request.model_version)
-        model = call.served = self._repository.get(request.model_name, version, key=partial(call.key, request.id))
+        model = call.served = self._repository.get(request.model_name, version, key=call.key)
         priority = NORMAL
         if request.parameters:
             apply_timeout(request.parameters, call)

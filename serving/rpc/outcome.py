@@ -3,10 +3,9 @@
 Owns the map from error classes to gRPC statuses, the text and the trailing metadata. Does not know who asked for what.
 """
 
-from dataclasses import dataclass
-
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from msgspec import Struct
 
 from serving import errors
 from serving.rpc.methods import Metadata
@@ -27,8 +26,7 @@ STATUS_OF: dict[type[errors.ServingError], grpc.StatusCode] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a request ended. `error` is None for an answer."""
 
     code: grpc.StatusCode

@@ -34,10 +34,18 @@ INLINE_IMAGE_BYTES = 65_536
 """Image files of more bytes in all are decoded in a thread, so that other calls go on."""
 
 
-class KnownRequest(NamedTuple):
-    """What a request with raw contents means: the request without them, where they go, and what becomes of outputs."""
+class Asked(NamedTuple):
+    """The model that a request names, and its version or a label of it."""
 
-    request: prediction_pb2.PredictRequest
+    model: str
+    version: int | None
+    label: str | None
+
+
+class KnownRequest(NamedTuple):
+    """What a request with raw contents means: whom it asks, where they go, and what becomes of outputs."""
+
+    asked: Asked
     model: ref[ServedModel]
     input: str
     dtype: np.dtype[Any]
@@ -69,7 +77,7 @@ class PredictionServicer:
     def prepare(self, request: prediction_pb2.PredictRequest, call: Call) -> Run:
         """What to run for one request; raises the errors of `serving.errors`."""
         call.request_id = request.id
-        model = self._find(request, call)
+        model = self._find(_asked(request), call)
         top_k = checked_top_k(request.top_k)
         finish = partial(
             self._encoder(model).encode,
@@ -86,7 +94,7 @@ class PredictionServicer:
         if recalled is None:
             return None
         known, start = recalled
-        model = self._find(known.request, call)
+        model = self._find(known.asked, call)
         if model is not known.model():
             return None
         array = np.frombuffer(data[start:], known.dtype).reshape(known.shape)
@@ -102,7 +110,7 @@ class PredictionServicer:
         ((name, array),) = run.inputs.items()
         if array.dtype.hasobject:
             return
-        known = KnownRequest(with_raw(request, b""), ref(run.model), name, array.dtype, array.shape, run.finish)
+        known = KnownRequest(_asked(request), ref(run.model), name, array.dtype, array.shape, run.finish)
         self._known.learn(data, request, raw, known)
 
     async def predict_in_stream(self, request: prediction_pb2.PredictStreamRequest, call: Call) -> bytes:
@@ -110,12 +118,10 @@ class PredictionServicer:
         answer = prediction_pb2.PredictResponse.FromString(await self._predict.answer(request.request, call))
         return prediction_pb2.PredictStreamResponse(id=request.request.id, response=answer).SerializeToString()
 
-    def _find(self, request: prediction_pb2.PredictRequest, call: Call) -> ServedModel:
+    def _find(self, asked: Asked, call: Call) -> ServedModel:
         # Not twice for one call: a split that is drawn again for what could not be recalled has other shares.
         if call.served is None:
-            version = request.version if request.HasField("version") else None
-            label = request.version_label if request.HasField("version_label") else None
-            call.served = self._repository.get(request.model, version, label, partial(call.key, request.id))
+            call.served = self._repository.get(asked.model, asked.version, asked.label, call.key)
         return call.served
 
     def _inputs(self, request: prediction_pb2.PredictRequest, model: ServedModel) -> Tensors:
@@ -177,6 +183,14 @@ def stream_error(request: prediction_pb2.PredictStreamRequest | None, code: int,
     error = prediction_pb2.StreamError(code=code, message=text)
     answer = prediction_pb2.PredictStreamResponse(id=request.request.id if request else "", error=error)
     return answer.SerializeToString()
+
+
+def _asked(request: prediction_pb2.PredictRequest) -> Asked:
+    return Asked(
+        request.model,
+        request.version if request.HasField("version") else None,
+        request.version_label if request.HasField("version_label") else None,
+    )
 
 
 def _takes(model: ServedModel) -> str:
