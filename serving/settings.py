@@ -181,7 +181,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Raise ValueError for values that do not go together."""
+        """Raise ValueError for values that are not allowed, alone or together."""
+        for one in fields(self):
+            if (check := one.metadata["check"]) is not None:
+                object.__setattr__(self, one.name, check(getattr(self, one.name)))
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key: one came without the other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
