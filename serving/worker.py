@@ -21,6 +21,10 @@ COLLECT_AFTER = 5_000
 """New objects after which the collector looks for circles. Our calls leave none (those of grpc.aio small ones), and by
 its default of 700 a twelfth of the time of many calls at once went to looking at those under way."""
 
+START_SWITCH_SECONDS = 0.3e-3
+"""During a start: for so long a thread that imports may keep the interpreter from those that read models, and wait for
+it dozens of times. The usual 5 ms made a start a twentieth longer."""
+
 if sys.platform == "win32":
     run = asyncio.run
 else:
@@ -86,6 +90,8 @@ def _stop_signals() -> asyncio.Event:
 
 
 async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Callable[[], None] | None = None) -> None:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(START_SWITCH_SECONDS)
     starting = asyncio.create_task(server.start())
     asked_to_stop = asyncio.create_task(stopping.wait())
     try:
@@ -96,6 +102,7 @@ async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Call
             gc.freeze()
             gc.set_threshold(COLLECT_AFTER)
             gc.enable()
+            sys.setswitchinterval(usual)
             if on_start is not None:
                 on_start()
             await asked_to_stop
