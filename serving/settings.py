@@ -1,7 +1,7 @@
 """Every knob of the server: default, unit, meaning.
 
-Owns what is allowed of each and of several together. Does not know where values come from (see `settings_reading`), nor
-what they do: inner objects get plain values.
+Owns what is allowed of each and of several together; of types and limits it only says what they are. Does not know
+where values come from (see `settings_reading`), nor what they do: inner objects get plain values.
 """
 
 import re
@@ -33,7 +33,9 @@ def _checked_policy(text: str) -> str:
 def _checked_key(name: str) -> str:
     """The name of metadata that is text, as gRPC has it; raises ValueError."""
     if not re.fullmatch(r"[0-9A-Za-z_.-]*", name) or name.lower().endswith("-bin"):
-        raise ValueError("a name of metadata that is text was expected: letters, digits, '_', '.' and '-'")
+        raise ValueError(
+            f"{name[:64]!r} came; a name of metadata that is text was expected: letters, digits, '_', '.' and '-'"
+        )
     return name.lower()
 
 
@@ -43,7 +45,7 @@ def _checked_endpoint(endpoint: str) -> str:
         return endpoint
     found = re.fullmatch(r"(https?://)?([^\s/:@]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", endpoint)
     if found is None or not 0 < int(found[3]) <= MAX_PORT:
-        raise ValueError("host:port, http://host:port or https://host:port was expected")
+        raise ValueError(f"{endpoint[:64]!r} came; host:port, http://host:port or https://host:port was expected")
     return endpoint
 
 
@@ -181,7 +183,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Raise ValueError for values that are not allowed, alone or together."""
+        """Raise ValueError for values that do not go together, and texts that no `check` allows.
+
+        Types and limits are looked at where values are read, which in code is mypy's part.
+        """
         for one in fields(self):
             if (check := one.metadata["check"]) is not None:
                 object.__setattr__(self, one.name, check(getattr(self, one.name)))

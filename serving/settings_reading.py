@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 from msgspec import Meta
 
 from serving.settings import PATHS, Settings
-from serving.stated import read_value
+from serving.stated import read_text
 
 PREFIX = "SIGNET_"
 
@@ -61,15 +61,13 @@ def choices(one: "Field[Any]") -> list[str]:
 
 
 def _value(one: "Field[Any]", stated: Any) -> Any:  # noqa: ANN401 - a text, of a switch maybe whether it is on
+    if isinstance(stated, bool):
+        return stated
     if one.type in PATHS:
         return Path(stated)
-    value = read_value(Annotated[one.type, Meta(**one.metadata["limits"])], stated, strict=False)
     if (check := one.metadata["check"]) is not None:
-        try:
-            return check(value)
-        except ValueError as error:
-            raise ValueError(f"{value!r} came; {error}") from error
-    return value
+        return check(stated)
+    return read_text(Annotated[one.type, Meta(**one.metadata["limits"])], stated)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     for one in fields(Settings):
-        text = f"{one.metadata['meaning']} (default: {one.default})".replace("%", "%%")
+        default = "none" if one.default is None else one.default
+        text = f"{one.metadata['meaning']} (default: {default})".replace("%", "%%")
         if one.type is bool:
             parser.add_argument(flag(one.name), action=argparse.BooleanOptionalAction, help=text)
         else:

@@ -95,14 +95,16 @@ async def _until_stopped(server: Server, stopping: asyncio.Event, on_start: Call
     starting = asyncio.create_task(server.start())
     asked_to_stop = asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait((starting, asked_to_stop), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sys.setswitchinterval(usual)
         if starting.done():
             starting.result()
             # What is there now stays, so that the collector looks at what came later alone.
             gc.freeze()
             gc.set_threshold(COLLECT_AFTER)
             gc.enable()
-            sys.setswitchinterval(usual)
             if on_start is not None:
                 on_start()
             await asked_to_stop

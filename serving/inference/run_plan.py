@@ -92,8 +92,7 @@ def plan_runs(
     trial = _Trial(first.signature, rows)
     with quiet.measuring():
         session, one_row = _chosen(first, wider, trial)
-        # Of a model whose runs are not short, it only pays for memory and is shown.
-        full_run = trial.seconds(session, max_batch_rows, trials=TRIALS if _is_short(one_row) else 1)
+        full_run = trial.seconds(session, max_batch_rows)
         thread_rows = _thread_rows(session, one_row, full_run, max_batch_rows)
         plan = RunPlan(session, 1, thread_rows, max_batch_rows, one_row, full_run, trial.failure)
         if wider and session is first and full_run is not None and _is_short(one_row):
@@ -146,15 +145,15 @@ class _Trial:
         self._rows = rows if rows is not None and fit else made_up_rows(signature)
         self.failure = ""
 
-    def seconds(self, session: OnnxSession, rows: int, lanes: int = 1, trials: int = TRIALS) -> float | None:
-        """The fastest of at most so many runs; None, and the reason in `failure`, if the model fails on these rows."""
+    def seconds(self, session: OnnxSession, rows: int, lanes: int = 1) -> float | None:
+        """The fastest of a few runs; None, and the reason in `failure`, if the model fails on these rows."""
         inputs = repeated_rows(self._rows, self._signature, rows)
         fastest, begun = float("inf"), time.perf_counter()
         with ExitStack() as stack:
             threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(lanes if lanes > 1 else 0)]
             runs = LaneRuns(session, threads, 1)
             try:
-                for trial in range(trials):
+                for trial in range(TRIALS):
                     started = time.perf_counter()
                     runs.run(inputs)
                     ended = time.perf_counter()

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from serving.errors import ServingError
-from serving.repository.manifest_limits import MODEL_NAME
+from serving.repository.manifest_limits import MODEL_NAME, MODEL_NAME_IN_WORDS
 from serving.repository.policy import VersionPolicy, parse_policy
 from serving.repository.traffic import Traffic, check_label
 from serving.stated import Fault, Misstated, read_object, read_struct
@@ -66,7 +66,7 @@ class _Model(Struct):
 class _Document(Struct):
     schema: Literal[1]
     revision: Annotated[int, Meta(ge=0)]
-    models: dict[str, dict[str, Any]]
+    models: dict[str, _Model]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,7 @@ class StateFile:
             return {"schema": 1, "revision": 0, "models": {}}
         try:
             document = read_object(text)
-            for name, model in read_struct(_Document, document).models.items():
-                _check_model(name, model)
+            read_struct(_Document, document, faults=_limit_faults(document))
         except Misstated as error:
             raise StateBroken(f"{self.path}: {error}") from error
         return document
@@ -174,16 +173,17 @@ class StateFile:
             raise
 
 
-def _check_model(name: str, stated: dict[str, Any]) -> None:
-    place = f"models.{name}"
-    if not MODEL_NAME.fullmatch(name):
-        raise Misstated(Fault(place, "it is no model name"))
-    model = read_struct(_Model, stated, place)
-    if model.policy is not None:
-        try:
-            parse_policy(model.policy)
-        except ValueError as error:
-            raise Misstated(Fault(f"{place}.policy", str(error))) from error
+def _limit_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong beside what the types say: names of models, and policies."""
+    models = document.get("models")
+    for name, model in models.items() if isinstance(models, dict) else ():
+        if not MODEL_NAME.fullmatch(name):
+            yield Fault(f"models.{name}", f"no model name; {MODEL_NAME_IN_WORDS} were expected")
+        if isinstance(model, dict) and isinstance(policy := model.get("policy"), str):
+            try:
+                parse_policy(policy)
+            except ValueError as error:
+                yield Fault(f"models.{name}.policy", str(error))
 
 
 def _wish(entry: Mapping[str, Any]) -> Wish:

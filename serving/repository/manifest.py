@@ -7,6 +7,7 @@ a bare ONNX model gets from its graph and the label file beside it. Does not kno
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from serving.errors import ModelBroken
@@ -14,14 +15,14 @@ from serving.inference.inputs import ImagePreprocessing, Preprocessing
 from serving.inference.labels import Decision, Labeller
 from serving.inference.providers import GOLDEN_KEYS
 from serving.inference.signature import Signature, TensorSpec
-from serving.repository.manifest_limits import MODEL_NAME, limit_faults
-from serving.stated import Misstated, read_object, read_struct, read_value
+from serving.repository.manifest_limits import MODEL_NAME, MODEL_NAME_IN_WORDS, limit_faults
+from serving.stated import Misstated, read_object, read_struct
 
 SIGMOID_LABELS = 2
 
 Positive = Annotated[int, Meta(ge=1)]
 Specs = Annotated[tuple[TensorSpec, ...], Meta(min_length=1)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="a SHA-256 in 64 digits 0 to 9 and a to f")]
 
 
 class Golden(Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +42,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     """What a package says of itself; a bare model has no task, no files, no golden."""
 
     schema_version: Literal[1]
-    model: Annotated[str, Meta(pattern=rf"^{MODEL_NAME.pattern}\Z")]
+    model: Annotated[str, Meta(pattern=rf"^{MODEL_NAME.pattern}\Z", description=MODEL_NAME_IN_WORDS)]
     version: Positive
     created: str
     inputs: Specs
@@ -51,7 +52,9 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     recipe: str = ""
     source_revision: str = ""
     frameworks: dict[str, str] = {}
-    class_indices: Annotated[dict[str, Annotated[int, Meta(ge=0)]], Meta(min_length=2)] = {}
+    class_indices: Annotated[
+        dict[str, Annotated[int, Meta(ge=0)]], Meta(min_length=2, description="two labels or more")
+    ] = {}
     decision: Decision | None = None
     preprocessing: Preprocessing | None = None
     metrics: dict[str, float] = {}
@@ -105,10 +108,10 @@ def labels_beside(version_folder: Path) -> dict[str, int]:
 
 def _class_indices(path: Path) -> dict[str, int]:
     try:
-        stated: dict[str, int] = read_value(dict[str, int], read_object(path.read_bytes()))
-    except Misstated as error:
+        # Such files come from anywhere: an index may be written as 1.0 or "1".
+        return msgspec.convert(read_object(path.read_bytes()), dict[str, int], strict=False)
+    except (Misstated, msgspec.ValidationError) as error:
         raise ModelBroken("class_indices.json is no JSON object of label to class index") from error
-    return stated
 
 
 def labeller(manifest: Manifest) -> Labeller | None:

@@ -86,7 +86,7 @@ async def test_a_folder_for_the_state_that_is_not_there_is_refused(tmp_path):
 async def test_a_state_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "desired_state.json").write_text('{"schema": 1, "revision": "one", "models": {}}')
     text = await refusal(StartError, models=tmp_path)
-    assert text == f"state: {tmp_path}/desired_state.json: revision: 'one' came; an integer was expected"
+    assert text == f"state: {tmp_path}/desired_state.json: revision: 'one' came; an integer >= 0 was expected"
 
 
 async def test_auto_starts_on_what_is_there_and_says_what_it_took(tmp_path):

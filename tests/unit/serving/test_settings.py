@@ -54,9 +54,9 @@ def test_every_bad_value_is_told_at_once_with_its_flag_its_variable_and_what_cam
     monkeypatch.setenv("SIGNET_LOG_FORMAT", "xml")
     lines = complaint(["--port", "70000", "--metrics-port", "many", "--providers", "tpu", "--drain-seconds", "-1"])
     assert lines == [
-        "port (--port, SIGNET_PORT): '70000' came; an integer <= 65535 was expected",
-        "metrics_port (--metrics-port, SIGNET_METRICS_PORT): 'many' came; an integer was expected",
-        "providers (--providers, SIGNET_PROVIDERS): 'tpu' came; 'auto', 'cpu' or 'cuda' was expected",
+        "port (--port, SIGNET_PORT): '70000' came; an integer >= 0 and <= 65535 was expected",
+        "metrics_port (--metrics-port, SIGNET_METRICS_PORT): 'many' came; an integer >= 0 and <= 65535 was expected",
+        "providers (--providers, SIGNET_PROVIDERS): 'tpu' came; 'cpu', 'cuda' or 'auto' was expected",
         "drain_seconds (--drain-seconds, SIGNET_DRAIN_SECONDS): '-1' came; a number >= 0 was expected",
         "log_format (--log-format, SIGNET_LOG_FORMAT): 'xml' came; 'console' or 'json' was expected",
     ]
