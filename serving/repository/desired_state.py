@@ -178,7 +178,7 @@ def _limit_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     models = document.get("models")
     for name, model in models.items() if isinstance(models, dict) else ():
         if not MODEL_NAME.fullmatch(name):
-            yield Fault(f"models.{name}", f"no model name; {MODEL_NAME_IN_WORDS} were expected")
+            yield Fault(f"models.{name}", f"no model name; {MODEL_NAME_IN_WORDS} was expected")
         if isinstance(model, dict) and isinstance(policy := model.get("policy"), str):
             try:
                 parse_policy(policy)

@@ -53,7 +53,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     source_revision: str = ""
     frameworks: dict[str, str] = {}
     class_indices: Annotated[
-        dict[str, Annotated[int, Meta(ge=0)]], Meta(min_length=2, description="two labels or more")
+        dict[str, Annotated[int, Meta(ge=0)]], Meta(min_length=2, description="an object of two labels or more")
     ] = {}
     decision: Decision | None = None
     preprocessing: Preprocessing | None = None

@@ -12,7 +12,7 @@ from serving.stated import Fault
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 """A model's name: it is a folder, a label of metrics and a service of health."""
 
-MODEL_NAME_IN_WORDS = "1 to 128 letters, digits, '_', '.' and '-'"
+MODEL_NAME_IN_WORDS = "a name of 1 to 128 letters, digits, '_', '.' and '-'"
 
 
 def limit_faults(stated: Mapping[str, Any]) -> Iterator[Fault]:
