@@ -15,3 +15,12 @@ def test_a_server_that_grows_is_complained_about():
     assert Soak("aio", 1.0, samples, {}, {}).complaints == [
         "resident_mib: 102.0 to 119.0, +16.7%; less than 10% was expected"
     ]
+
+
+def test_two_more_threads_are_those_of_grpcs_pool_and_three_are_not():
+    def grown(more: int) -> list[str]:
+        samples = [ProcessFigures(100.0, 30, 12 + (more if n > 10 else 0)) for n in range(20)]
+        return Soak("aio", 1.0, samples, {}, {}).complaints
+
+    assert grown(2) == []
+    assert grown(3) == ["threads: 12.0 to 15.0, +25.0%; less than 10% was expected"]
