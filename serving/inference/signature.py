@@ -44,7 +44,7 @@ class TensorSpec(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         """Raise ValueError for a datatype that nobody knows."""
         if self.datatype not in DATATYPES:
-            raise ValueError(f"datatype {self.datatype!r} came; one of {', '.join(DATATYPES)} was expected")
+            raise ValueError(f"datatype {self.datatype[:64]!r} came; one of {', '.join(DATATYPES)} was expected")
 
     @property
     def dtype(self) -> np.dtype[Any]:
