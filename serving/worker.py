@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 
+from serving.inference.core_order import put_callers_first
 from serving.inference.providers import ProviderUnavailable
 from serving.logs import configure_logs
 from serving.repository.memory import keep_large_blocks_apart
@@ -33,8 +34,7 @@ else:
 
 def serve_alone(settings: Settings) -> str | None:
     """Serve until SIGTERM or SIGINT; why the server could not start, or None."""
-    allow_many_connections()
-    keep_large_blocks_apart()
+    prepare_process()
     try:
         run(_serve(settings))
     except (StartError, ProviderUnavailable) as error:
@@ -44,9 +44,15 @@ def serve_alone(settings: Settings) -> str | None:
 
 def main() -> None:
     """Serve as a worker, without the collector until then; the first argument is the descriptor of the channel."""
+    prepare_process()
+    sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
+
+
+def prepare_process() -> None:
+    """What holds for the whole process, before it has other threads."""
     allow_many_connections()
     keep_large_blocks_apart()
-    sys.exit(run(_work(socket.socket(fileno=int(sys.argv[1])))))
+    put_callers_first()
 
 
 def allow_many_connections() -> None:

@@ -17,12 +17,12 @@ from typing import TypeVar
 from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
+from serving.inference.core_order import runner
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
 from serving.inference.row_queue import RowQueue
 from serving.inference.run_plan import RunPlan, plan_runs
-from serving.inference.runner import runner
 from serving.inference.session import OnnxSession, Session, SessionError, SessionSettings, check_provider
 from serving.inference.signature import Signature, Tensors
 from serving.metrics import LoadFigures, Metrics
