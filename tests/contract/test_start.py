@@ -1,11 +1,21 @@
 """`signet-serve` starts, or says in a line for each reason why not, by its exit code too."""
 
+import signal
+import sys
+
 import pytest
 
 from tests import tiny_models as tiny
 from tests.contract.serving_process import run_to_end, serving
 
 FREE_PORTS = ("--port", "0", "--metrics-port", "0")
+
+TELL_ON_SIGUSR1 = """
+import gc, signal, sys
+def tell(*_):
+    print(f"switch interval {sys.getswitchinterval()}, collector {gc.isenabled()}", file=sys.stderr, flush=True)
+signal.signal(signal.SIGUSR1, tell)
+"""
 
 
 @pytest.fixture
@@ -55,3 +65,20 @@ def test_traces_asked_for_without_the_library_are_refused_with_what_to_install(m
     assert ended.returncode == 1
     assert "trace_endpoint: traces need OpenTelemetry; install signet[tracing], or leave it empty" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGUSR1")
+def test_once_it_serves_the_interpreter_switches_threads_as_usual_and_collects(models, tmp_path_factory, monkeypatch):
+    # Python imports this module before all others.
+    folder = tmp_path_factory.mktemp("told")
+    (folder / "sitecustomize.py").write_text(TELL_ON_SIGUSR1)
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
+    with serving(models) as (process, _):
+        assert process.stderr
+        # The line that says that it serves may come before the very end of the start, which enables the collector.
+        for _ in range(1_000):
+            process.send_signal(signal.SIGUSR1)
+            told = next(line for line in process.stderr if "switch interval" in line)
+            if "collector True" in told:
+                break
+    assert told == f"switch interval {sys.getswitchinterval()}, collector True\n"
