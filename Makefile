@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) -p signet -f deploy/compose.yaml
 .DEFAULT_GOAL := help
-.PHONY: help demo serve train records records-check test up down compose-test clients conformance others fuzz bench-quick bench soak overload k8s-test k8s-rules check protos reference dashboards released constraints clean
+.PHONY: help demo serve train records records-check test up down compose-test clients conformance others fuzz bench-quick bench soak overload fairness k8s-test k8s-rules check protos reference dashboards released constraints clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ soak: .venv/.installed ## Mixed traffic for 20 minutes, whether the server grows
 
 overload: .venv/.installed ## Twice the load that the server can carry, on both transports: a minute
 	$(BIN)/python -m pytest tests/load/overload.py -s
+
+fairness: .venv/.installed ## Whether a flood on a heavy model leaves a tiny one quick, on both transports: 4 minutes
+	@$(BIN)/python -m tests.load.fairness
 
 k8s-test: .venv/.installed ## Render deploy/kubernetes, hold each resource to its schema, run a server as a pod would: 1 to 3 minutes
 	@$(BIN)/python -m tests.kubernetes.run

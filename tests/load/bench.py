@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,9 +28,8 @@ from rich.table import Table
 from serving.inference.cores import available_cores
 from tests.load.bench_h2load import Call, Load, h2load
 from tests.load.bench_in_process import InProcess
-from tests.load.bench_server import BenchServer, bench_server
+from tests.load.bench_server import FOLDER, BenchServer, bench_server, make_models
 
-FOLDER = Path("build") / "bench"
 RESULT = Path("build") / "bench.json"
 TRANSPORTS = ("aio", "native")
 SHAPES = ((1, 1), (16, 1), (64, 1), (4, 256))
@@ -60,8 +58,8 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="more and longer turns, INT8, and memory by request size")
     long = parser.parse_args().long
     _compile()
-    _make_models()
     try:
+        make_models(FOLDER)
         result = _measure(LONG if long else QUICK, FOLDER / "models", ("pima", "pool", "vgg"))
         if long:
             int8 = _measure(LONG, FOLDER / "int8", ("vgg_int8",))
@@ -77,13 +75,6 @@ def _compile() -> None:
     """Leave the server's bytecode beside its sources, as installing a wheel does: compiling is not part of a start."""
     for package in ("serving", "protos"):
         compileall.compile_dir(package, quiet=2)
-
-
-def _make_models() -> None:
-    command = [sys.executable, "-m", "tests.load.bench_models", str(FOLDER)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    if made.returncode:
-        sys.exit(f"bench: the models could not be made: {made.stderr}")
 
 
 def _measure(length: Length, models: Path, names: tuple[str, ...]) -> dict[str, Any]:

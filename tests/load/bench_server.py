@@ -1,5 +1,7 @@
-"""The server under the benchmark: a process of its own, and what it is asked."""
+"""The server under the benchmark: a process of its own, its models, and what it is asked."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from protos.signet.v1.prediction_pb2 import PredictRequest, PredictResponse, Ten
 from tests.contract.serving_process import serving
 from tests.load.bench_h2load import Call
 
+FOLDER = Path("build") / "bench"
 METHOD = "/signet.v1.Prediction/Predict"
 DATATYPES = {"float32": "FP32", "uint8": "UINT8"}
 CHECK_SECONDS = 30.0
@@ -51,6 +54,14 @@ class BenchServer:
                 raise RuntimeError(f"{model} on {self.transport} gives other answers than onnxruntime in this process")
             answer = ask(request.SerializeToString(), timeout=CHECK_SECONDS)
         return Call(METHOD, request.SerializeToString(), len(answer))
+
+
+def make_models(folder: Path) -> None:
+    """Write what is missing of the models of the benchmark, below `folder`; raises RuntimeError if that fails."""
+    command = [sys.executable, "-m", "tests.load.bench_models", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError(f"the models could not be made: {made.stderr}")
 
 
 @contextmanager

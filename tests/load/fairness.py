@@ -1,6 +1,5 @@
-"""Whether a flood on a heavy model leaves a tiny one quick, on cores that both and the load share.
+"""`make fairness`: whether a flood on a heavy model leaves a tiny one quick, on cores that both and the load share.
 
-    python -m tests.load.bench_models build/bench
     python -m tests.load.fairness
 
 Prints the latency of pima alone and while vgg is flooded, for each transport. The two take turns, so that what else
@@ -8,11 +7,11 @@ the machine does meets both; percentiles are medians over the turns. Ends with 1
 alone.
 """
 
+import argparse
 import statistics
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -20,9 +19,9 @@ from rich.table import Table
 
 from tests.load.bench_h2load import Call, Load, h2load
 from tests.load.bench_in_process import InProcess
-from tests.load.bench_server import BenchServer, bench_server
+from tests.load.bench_server import FOLDER, BenchServer, bench_server, make_models
 
-MODELS = Path("build") / "bench" / "models"
+MODELS = FOLDER / "models"
 TRANSPORTS = ("aio", "native")
 TURNS = 7
 TURN_SECONDS = 0.5
@@ -49,24 +48,36 @@ class Turns:
 
 def main() -> None:
     """Measure, print, and judge."""
+    text = "Measure whether a flood on a heavy model leaves a tiny one quick."
+    argparse.ArgumentParser(prog="fairness", description=text).parse_args()
     table = Table("transport", "callers", "flood", "alone p50 / p99 ms", "flooded p50 / p99 ms", "p99 ratio")
     worst = 0.0
-    for transport in TRANSPORTS:
-        with bench_server(MODELS, transport) as server:
-            pima = call_of(server, "pima", "features", np.full((1, 8), 0.5, np.float32))
-            for flooders, rows in FLOODS:
-                vgg = call_of(server, "vgg", "image", np.full((rows, 28, 28, 1), 128, np.uint8))
-                for callers in CALLERS:
-                    turns = measured(server, pima, callers, vgg, flooders)
-                    worst = max(worst, turns.ratio())
-                    cells = [
-                        f"{percentile(loads, 50):.2f} / {percentile(loads, 99):.2f}"
-                        for loads in (turns.alone, turns.flooded)
-                    ]
-                    table.add_row(transport, str(callers), f"{flooders} x {rows} rows", *cells, f"{turns.ratio():.1f}")
+    try:
+        make_models(FOLDER)
+        for transport in TRANSPORTS:
+            with bench_server(MODELS, transport) as server:
+                worst = max(worst, *measured_into(table, server))
+    except RuntimeError as error:
+        sys.exit(f"fairness: {error}")
     Console().print(table)
     if worst > MOST:
         sys.exit(f"fairness: a p99 was {worst:.1f} times its own alone; at most {MOST:g} was expected")
+
+
+def measured_into(table: Table, server: BenchServer) -> list[float]:
+    """Add a line for each flood and number of callers; gives the ratios."""
+    ratios = []
+    pima = call_of(server, "pima", "features", np.full((1, 8), 0.5, np.float32))
+    for flooders, rows in FLOODS:
+        vgg = call_of(server, "vgg", "image", np.full((rows, 28, 28, 1), 128, np.uint8))
+        for callers in CALLERS:
+            turns = measured(server, pima, callers, vgg, flooders)
+            ratios.append(turns.ratio())
+            cells = [f"{percentile(one, 50):.2f} / {percentile(one, 99):.2f}" for one in (turns.alone, turns.flooded)]
+            flood = f"{flooders} x {rows} rows"
+            table.add_row(server.transport, str(callers), flood, *cells, f"{turns.ratio():.1f}")
+            Console(stderr=True).print(f"{server.transport}, {callers} callers, {flood}: {turns.ratio():.1f} times")
+    return ratios
 
 
 def call_of(server: BenchServer, model: str, input_name: str, rows: "np.ndarray") -> Call:
