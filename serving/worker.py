@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def prepare_process() -> None:
-    """What holds for the whole process, before it has other threads."""
+    """What holds for the whole process, before it has threads that talk to callers."""
     allow_many_connections()
     keep_large_blocks_apart()
     put_callers_first()

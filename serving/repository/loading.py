@@ -17,7 +17,7 @@ from typing import TypeVar
 from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
-from serving.inference.core_order import runner
+from serving.inference.core_order import loading_thread, runner
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
@@ -78,7 +78,7 @@ class Loader:
         """
         started = time.perf_counter()
         try:
-            with runner(f"load-{name}-{version}") as loading:
+            with loading_thread(f"load-{name}-{version}") as loading:
                 plan, reason, manifest, golden = loading.submit(self._open, folder, name, version).result()
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error

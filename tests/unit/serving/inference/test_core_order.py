@@ -5,11 +5,20 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from serving.inference.core_order import NICENESS, SLICE_NANOSECONDS, put_callers_first, runner
+from serving.inference.core_order import (
+    LOADING_NICENESS,
+    NICENESS,
+    SLICE_NANOSECONDS,
+    loading_thread,
+    put_callers_first,
+    runner,
+)
+from serving.inference.run_plan import plan_runs
 from serving.inference.session import OnnxSession, SessionSettings
 from tests import tiny_models as tiny
 from tests.slices import needs_slices, slice_nanoseconds
@@ -23,6 +32,15 @@ def niceness(thread: int) -> int:
 
 def threads() -> set[int]:
     return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+def niceness_of_each(some: set[int]) -> set[int]:
+    """Of those threads that are still there."""
+    found = set()
+    for thread in some:
+        with suppress(ProcessLookupError):
+            found.add(niceness(thread))
+    return found
 
 
 def in_a_thread(work: Callable[[], object]) -> object:
@@ -48,9 +66,38 @@ def test_the_threads_of_a_session_opened_in_a_runner_give_way_as_it_does():
         before = threads()
         session = one.submit(OnnxSession.open, tiny.linear_model(), SessionSettings(intra_op_threads=3)).result()
         opened = threads() - before
-        assert {niceness(thread) for thread in opened} == {NICENESS}
+        assert niceness_of_each(opened) == {NICENESS}
         assert {os.sched_getscheduler(thread) for thread in opened} == {os.SCHED_BATCH}
         assert session.intra_op_threads == 3
+
+
+def test_the_threads_of_a_session_that_is_loaded_are_as_nice_as_a_run():
+    def open_session(threads: int) -> OnnxSession:
+        return OnnxSession.open(tiny.linear_model(), SessionSettings(threads))
+
+    with loading_thread("load-tiny-1") as one:
+        one.submit(int).result()
+        before = threads()
+        plan = one.submit(lambda: plan_runs(open_session, 3, 4, None, measure=False)).result()
+        assert niceness_of_each(threads() - before) == {NICENESS}
+        assert plan.session.intra_op_threads == 3
+
+
+def test_a_thread_that_loads_gives_way_less_than_a_run():
+    with loading_thread("load-tiny-1") as one:
+        assert one.submit(niceness, 0).result() == LOADING_NICENESS
+        assert one.submit(os.sched_getscheduler, 0).result() == os.SCHED_BATCH
+
+
+@pytest.mark.parametrize("refused", ["setpriority", "getpriority", "sched_getscheduler", "sched_setscheduler"])
+def test_where_priorities_are_refused_runs_are_made_all_the_same(refused, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(f"{refused} is not allowed")
+
+    monkeypatch.setattr(os, refused, refuse)
+    assert in_a_thread(put_callers_first) is None
+    with runner("run-tiny-1") as one:
+        assert one.submit(sum, (1, 2)).result() == 3
 
 
 def test_what_made_a_runner_keeps_its_priority():
