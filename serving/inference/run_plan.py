@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serving.inference.batchable import made_up_rows
-from serving.inference.core_order import give_way
 from serving.inference.lane_runs import LaneRuns
 from serving.inference.lanes import SHORT_RUN_SECONDS
 from serving.inference.providers import CPU
@@ -88,8 +87,7 @@ def plan_runs(
     """
     compared = measure and threads > 1
     quiet = quiet or Quiet()
-    # The threads of a session have the priority of who opens it.
-    with quiet.disturbing(), ThreadPoolExecutor(2, initializer=give_way) as openers:
+    with quiet.disturbing(), ThreadPoolExecutor(2) as openers:
         first, *wider = openers.map(open_session, (1, threads) if compared else (threads,))
     trial = _Trial(first.signature, rows)
     with quiet.measuring():

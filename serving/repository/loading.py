@@ -17,7 +17,7 @@ from typing import TypeVar
 from serving.errors import ModelBroken
 from serving.inference.batchable import PROOF_ROWS, unbatched_reason
 from serving.inference.batcher import Batcher
-from serving.inference.core_order import loading_thread, runner
+from serving.inference.core_order import runner
 from serving.inference.labels import Labeller, LabellingSession
 from serving.inference.providers import CPU
 from serving.inference.quiet import Quiet
@@ -78,12 +78,13 @@ class Loader:
         """
         started = time.perf_counter()
         try:
-            with loading_thread(f"load-{name}-{version}") as loading:
+            with runner(f"load-{name}-{version}", self._settings.cores) as loading:
                 plan, reason, manifest, golden = loading.submit(self._open, folder, name, version).result()
         except SessionError as error:
             raise ModelBroken(f"{MODEL}: {error}") from error
         label_rows = labeller(manifest)
-        lanes = [runner(f"run-{name}-{version}-{lane}") for lane in range(0 if plan.inline else plan.lanes)]
+        count = 0 if plan.inline else plan.lanes
+        lanes = [runner(f"run-{name}-{version}-{lane}", self._settings.cores) for lane in range(count)]
         queue = RowQueue(self._settings.max_batch_rows, self._settings.queue_rows, batched=not reason, lanes=plan.lanes)
         session = self._labelling(plan.session, manifest, label_rows)
         queue_metrics = self._metrics.queue(name, str(version))

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from serving.inference.core_order import (
-    LOADING_NICENESS,
+    LONE_CORE_NICENESS,
     NICENESS,
     SLICE_NANOSECONDS,
-    loading_thread,
     put_callers_first,
     runner,
 )
-from serving.inference.run_plan import plan_runs
 from serving.inference.session import OnnxSession, SessionSettings
 from tests import tiny_models as tiny
 from tests.slices import needs_slices, slice_nanoseconds
@@ -50,18 +48,18 @@ def in_a_thread(work: Callable[[], object]) -> object:
 
 
 def test_a_runner_is_as_nice_as_can_be():
-    with runner("run-tiny-1") as one:
+    with runner("run-tiny-1", cores=2) as one:
         assert niceness(one.submit(threading.get_native_id).result()) == NICENESS
 
 
 def test_a_runner_that_wakes_takes_no_core_from_a_thread_at_work():
-    with runner("run-tiny-1") as one:
+    with runner("run-tiny-1", cores=2) as one:
         assert os.sched_getscheduler(one.submit(threading.get_native_id).result()) == os.SCHED_BATCH
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_the_threads_of_a_session_opened_in_a_runner_give_way_as_it_does():
-    with runner("run-tiny-1") as one:
+    with runner("run-tiny-1", cores=2) as one:
         one.submit(int).result()
         before = threads()
         session = one.submit(OnnxSession.open, tiny.linear_model(), SessionSettings(intra_op_threads=3)).result()
@@ -71,22 +69,9 @@ def test_the_threads_of_a_session_opened_in_a_runner_give_way_as_it_does():
         assert session.intra_op_threads == 3
 
 
-def test_the_threads_of_a_session_that_is_loaded_are_as_nice_as_a_run():
-    def open_session(threads: int) -> OnnxSession:
-        return OnnxSession.open(tiny.linear_model(), SessionSettings(threads))
-
-    with loading_thread("load-tiny-1") as one:
-        one.submit(int).result()
-        before = threads()
-        plan = one.submit(lambda: plan_runs(open_session, 3, 4, None, measure=False)).result()
-        assert niceness_of_each(threads() - before) == {NICENESS}
-        assert plan.session.intra_op_threads == 3
-
-
-def test_a_thread_that_loads_gives_way_less_than_a_run():
-    with loading_thread("load-tiny-1") as one:
-        assert one.submit(niceness, 0).result() == LOADING_NICENESS
-        assert one.submit(os.sched_getscheduler, 0).result() == os.SCHED_BATCH
+def test_on_one_core_a_runner_keeps_more_of_it():
+    with runner("run-tiny-1", cores=1) as one:
+        assert one.submit(niceness, 0).result() == LONE_CORE_NICENESS
 
 
 @pytest.mark.parametrize("refused", ["setpriority", "getpriority", "sched_getscheduler", "sched_setscheduler"])
@@ -96,13 +81,13 @@ def test_where_priorities_are_refused_runs_are_made_all_the_same(refused, monkey
 
     monkeypatch.setattr(os, refused, refuse)
     assert in_a_thread(put_callers_first) is None
-    with runner("run-tiny-1") as one:
+    with runner("run-tiny-1", cores=2) as one:
         assert one.submit(sum, (1, 2)).result() == 3
 
 
 def test_what_made_a_runner_keeps_its_priority():
     before = niceness(0)
-    with runner("run-tiny-1") as one:
+    with runner("run-tiny-1", cores=2) as one:
         one.submit(int).result()
         assert niceness(0) == before
 
@@ -119,7 +104,7 @@ class TestSlices:
     def test_a_runner_that_they_make_has_the_usual_one(self):
         def of_a_runner() -> object:
             put_callers_first()
-            with runner("run-tiny-1") as one:
+            with runner("run-tiny-1", cores=2) as one:
                 return one.submit(slice_nanoseconds, 0).result()
 
         assert in_a_thread(of_a_runner) == slice_nanoseconds(0)
