@@ -78,7 +78,8 @@ def test_rows_are_shared_out_among_loop_and_lanes(two, rows, runs):
         pytest.param(
             [10, 10, 10, 10], 10, [(20, "lane"), (20, "loop")], id="more of four, of which the loop makes half"
         ),
-        pytest.param([1] * 50, 10, [(30, "loop")], id="cheap calls, though there are more"),
+        pytest.param([9] * 6, 10, [(27, "lane"), (27, "loop")], id="more than five times as many"),
+        pytest.param([1] * 60, 10, [(50, "loop")], id="cheap calls, though there are more"),
         pytest.param([2, 2, 2, 2], 1, [(4, "lane"), (4, "lane")], id="a heavy model's"),
     ],
 )

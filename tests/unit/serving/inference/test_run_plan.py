@@ -75,9 +75,9 @@ def test_a_long_run_gets_all_threads_unless_they_slow_it_down(seconds, threads):
 @pytest.mark.parametrize(
     ("seconds", "thread_rows"),
     [
-        pytest.param({(64, 1): 4e-3, (16, 1): 1e-3}, 9, id="an eighth of a full run is no longer short"),
-        pytest.param({(64, 1): 0.4e-3}, 65, id="no run is long"),
-        pytest.param({(1, 1): 0.3e-3, (64, 1): 2.4e-3}, 7, id="what one row takes comes before what each more does"),
+        pytest.param({(64, 1): 2.4e-3, (16, 1): 0.6e-3}, 9, id="an eighth of a full run is no longer short"),
+        pytest.param({(64, 1): 0.24e-3}, 65, id="no run is long"),
+        pytest.param({(1, 1): 0.18e-3, (64, 1): 2.4e-3}, 5, id="what one row takes comes before what each more does"),
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3, (64, 4): 40e-3}, 1, id="every run is"),
         pytest.param({(1, 1): 4e-3, (1, 4): 2e-3, (64, 4): 3e-3}, 1, id="every run is, and more rows take no longer"),
     ],
@@ -90,7 +90,7 @@ def test_a_run_goes_to_a_thread_where_its_rows_make_it_long(seconds, thread_rows
 
 
 def test_a_model_has_as_many_lanes_as_have_enough_to_do_with_a_full_run():
-    lanes = [timed({(64, 1): full_run, (21, 1): 0.5e-3}, full=64).lanes for full_run in (0.6e-3, 1.8e-3)]
+    lanes = [timed({(64, 1): full_run, (21, 1): 0.3e-3}, full=64).lanes for full_run in (0.36e-3, 1.08e-3)]
     assert lanes == [1, 3]
 
 
