@@ -17,7 +17,7 @@ from serving.inference.waiting import Waiting
 SHORT_RUN_SECONDS = 0.3e-3
 """The hand-overs to a thread and back take about as long under load, and threads within its operators cost the wire
 more than they save. So the event loop makes what is shorter. Measured on 2 cores with a net of 0.47 ms a row, in a
-thread against on the loop: 16 callers have 2.1 times the calls a second on aio, 1.1 on native; a lone one 0.9."""
+thread against on the loop: 16 callers have 2.1 times the calls a second on aio, 1.1 on native; a lone one 0.8 to 1."""
 
 RUNS_PER_LANE = 2
 """The one under way, and one whose outcomes wait for the loop: should that be slower, memory is not what pays."""

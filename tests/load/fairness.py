@@ -4,7 +4,7 @@
 
 Prints the latency of pima alone and while vgg is flooded, for each transport. The two take turns, so that what else
 the machine does meets both; percentiles are medians over the turns. Ends with 1 if a p99 is more than 5 times its own
-alone, as it is on kernels without slices (Linux before 6.12).
+alone; without slices (Linux before 6.12) it may be.
 """
 
 import argparse
